@@ -1,0 +1,2 @@
+//! The command line `lattice`.
+fn main() {}

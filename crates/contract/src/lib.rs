@@ -1,0 +1,1 @@
+//! The OpenLattice contract: compute nodes through one trait.

@@ -1,0 +1,1 @@
+//! The daemonless sandbox engine.

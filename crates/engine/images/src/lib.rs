@@ -1,0 +1,1 @@
+//! Images: archives, layers and the store that keeps them.

@@ -1,0 +1,1 @@
+//! Wrappers around an OpenLattice provider.

@@ -1,0 +1,1 @@
+//! Modal's sandbox protocol: our subset and its generated code.

@@ -1,0 +1,1 @@
+//! Modal's sandbox protocol served on the local engine.

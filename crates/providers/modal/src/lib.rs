@@ -1,0 +1,1 @@
+//! The OpenLattice contract over Modal sandboxes.
