@@ -1,6 +1,6 @@
-//! Generates `crates/modal/proto/src/generated` from the .proto files beside it.
+//! Generates the committed code of the Modal protocol subset from its .proto files.
 //!
-//! Takes the repository root as its only argument. `cargo xtask codegen` runs it; the output is committed.
+//! Takes the folder of the .proto files and the output folder. `cargo xtask codegen` runs it.
 
 use std::error::Error;
 use std::path::Path;
@@ -48,17 +48,18 @@ const SHARED_BYTES: &[&str] = &[
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = std::env::args_os().nth(1).ok_or("usage: openlattice-codegen REPOSITORY-ROOT")?;
-    let proto = Path::new(&root).join("crates/modal/proto");
-    let files = protox::compile(["modal_client.proto", "task_command_router.proto"], [proto.join("proto")])?;
-    let out = proto.join("src/generated");
-    std::fs::create_dir_all(&out)?;
+    let mut arguments = std::env::args_os().skip(1);
+    let (Some(proto), Some(out)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: openlattice-codegen PROTO-FOLDER OUTPUT-FOLDER".into());
+    };
+    let (proto, out) = (Path::new(&proto), Path::new(&out));
+    let files = protox::compile(["modal_client.proto", "task_command_router.proto"], [proto])?;
     std::fs::write(out.join("descriptors.bin"), stripped(files.clone()).encode_to_vec())?;
     let mut config = prost_build::Config::new();
     config.skip_debug(WITHOUT_DEBUG).bytes(SHARED_BYTES).skip_source_info();
     tonic_prost_build::configure()
         .build_transport(false)
-        .out_dir(&out)
+        .out_dir(out)
         .compile_fds_with_config(files, config)?;
     Ok(())
 }
