@@ -1,0 +1,30 @@
+//! Measurements. Goals are gates of `--check` only; they are never asserts in tests.
+
+use crate::failure::{Failure, Result};
+use crate::workspace::Workspace;
+use crate::{clients, program};
+
+/// Runs the benchmark that the arguments name.
+pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["engine"] => engine(workspace, false),
+        ["engine", "--check"] => engine(workspace, true),
+        other => Err(Failure::new(format!("no benchmark {:?} (there is: engine)", other.join(" ")))),
+    }
+}
+
+/// Creation, exec and memory of the engine beside crun and a plain spawn, in the release profile.
+fn engine(workspace: &Workspace, check: bool) -> Result<()> {
+    if !clients::is_root() {
+        return Err(Failure::new(
+            "the engine benchmark needs root: crun with limits and the engine's own limits do",
+        ));
+    }
+    clients::system_program("crun")?;
+    let mut cargo = workspace.cargo();
+    cargo.args(["bench", "--quiet", "--package", "openlattice-engine", "--bench", "engine", "--"]);
+    if check {
+        cargo.arg("--check");
+    }
+    program::run(&mut cargo)
+}
