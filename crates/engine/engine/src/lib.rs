@@ -1,1 +1,27 @@
 //! The daemonless sandbox engine.
+//!
+//! A sandbox is a folder in a store plus one process, its agent. Any number of processes may open the same store at once
+//! ([`Engine::open`]), see each other's sandboxes, and be killed at any moment.
+
+#[path = "../../agent/src/protocol.rs"]
+#[allow(dead_code, unreachable_pub, reason = "one file serves the agent and the engine; each uses its half")]
+mod protocol;
+
+mod engine;
+mod error;
+mod exec;
+mod files;
+mod id;
+mod image;
+mod sandbox;
+mod seccomp;
+
+pub use engine::{Engine, EngineConfig, GcReport};
+pub use error::{Error, ErrorKind, Result};
+pub use exec::{ExecEnd, ExecSpec, ExecState, OutputReader, OutputStream, StdinState};
+pub use files::{FileKind, FileStat, Files};
+pub use id::{ExecId, ImageId, SandboxId};
+pub use image::{ImageInfo, SnapshotSpec};
+pub use sandbox::{
+    EndReason, Limits, NetworkMode, Owner, SandboxEnd, SandboxFilter, SandboxInfo, SandboxSpec, SandboxState,
+};

@@ -1,0 +1,115 @@
+//! Commands in a sandbox: start, output by offset, input by offset, end.
+
+use crate::{error::Result, id::ExecId};
+use bytes::Bytes;
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+/// A command to start.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct ExecSpec {
+    /// Id; made by the engine when absent. Starting a known id again starts nothing and succeeds.
+    pub id: Option<ExecId>,
+    /// Argument vector, program first; no shell. Must not be empty.
+    pub argv: Vec<String>,
+    /// Added to the sandbox's environment; later ones win.
+    pub env: Vec<(String, String)>,
+    /// Working directory; absolute. Default: the sandbox's.
+    pub workdir: Option<String>,
+    /// Time after which the whole tree of the command is killed.
+    pub timeout: Option<Duration>,
+    /// True: input comes through [`crate::Engine::write_stdin`]. False: `/dev/null`.
+    pub stdin: bool,
+    /// Throw stdout away.
+    pub discard_stdout: bool,
+    /// Throw stderr away.
+    pub discard_stderr: bool,
+    /// stderr goes into stdout.
+    pub merge_stderr: bool,
+    /// User id inside the sandbox; default: the image's user.
+    pub uid: Option<u32>,
+}
+
+impl fmt::Debug for ExecSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<&str> = self.env.iter().map(|(key, _)| key.as_str()).collect();
+        f.debug_struct("ExecSpec")
+            .field("id", &self.id)
+            .field("argv", &self.argv)
+            .field("env", &keys)
+            .field("workdir", &self.workdir)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What is known of a command.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ExecState {
+    /// When it started.
+    pub started_at: SystemTime,
+    /// How it ended; `None` while it runs.
+    pub end: Option<ExecEnd>,
+    /// When it ended.
+    pub ended_at: Option<SystemTime>,
+    /// True when the exec's own timeout killed it.
+    pub timed_out: bool,
+    /// True when the memory limit killed it.
+    pub out_of_memory: bool,
+    /// Bytes of stdout past the output quota, which were dropped; the spool holds all bytes before them.
+    pub stdout_dropped: u64,
+    /// The same of stderr.
+    pub stderr_dropped: u64,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecEnd {
+    /// Exited with this code.
+    Exited(i32),
+    /// Died of this signal.
+    Signaled(i32),
+    /// Its sandbox ended first, and no code was recorded.
+    SandboxEnded,
+}
+
+/// How far input got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StdinState {
+    /// Bytes accepted so far: the next offset.
+    pub accepted: u64,
+    /// No more is taken.
+    pub closed: bool,
+}
+
+/// Reads one output stream from an offset, live, to its end.
+#[derive(Debug)]
+pub struct OutputReader {
+    pub(crate) _private: (),
+}
+
+impl OutputReader {
+    /// The next bytes (1 to 256 KiB), `None` at the end: the command has ended and everything was read. Waits while there is nothing.
+    /// Cancel-safe: a dropped future loses no bytes.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        unimplemented!("skeleton")
+    }
+    /// Offset of the byte that comes next.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        unimplemented!("skeleton")
+    }
+}

@@ -1,0 +1,201 @@
+//! What is asked of a sandbox and what is known of one.
+
+use crate::id::{ImageId, SandboxId};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+/// What to create. `Default` is an idle sandbox of image `host` with no limits, no main command and 24 hours to live.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct SandboxSpec {
+    /// Id to use; made by the engine when absent. A known one is `AlreadyExists`.
+    pub id: Option<SandboxId>,
+    /// Image name or id.
+    pub image: String,
+    /// Main command: the sandbox ends when it does. Empty: none, the sandbox lives until its time is over or it is terminated.
+    pub command: Vec<String>,
+    /// Environment of every command; later ones win. Never written to disk, hidden from `Debug`.
+    pub env: Vec<(String, String)>,
+    /// Working directory of every command that names none; absolute. Made when missing. Default: the image's, else `/`.
+    pub workdir: Option<String>,
+    /// Resource bounds.
+    pub limits: Limits,
+    /// Longest life, from readiness. `None`: 24 hours.
+    pub lifetime: Option<Duration>,
+    /// Longest time without a running command and without a request.
+    pub idle_timeout: Option<Duration>,
+    /// Network.
+    pub network: NetworkMode,
+    /// Name, unique among living sandboxes of the same scope.
+    pub name: Option<String>,
+    /// Scope of `name` (the Modal server: the app id; others: empty).
+    pub scope: String,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Free text kept with the sandbox for the front that made it (JSON of its own; no secrets).
+    pub note: String,
+}
+
+impl Default for SandboxSpec {
+    fn default() -> Self {
+        Self {
+            id: None,
+            image: "host".to_owned(),
+            command: Vec::new(),
+            env: Vec::new(),
+            workdir: None,
+            limits: Limits::default(),
+            lifetime: None,
+            idle_timeout: None,
+            network: NetworkMode::default(),
+            name: None,
+            scope: String::new(),
+            tags: BTreeMap::new(),
+            owner: Owner::default(),
+            note: String::new(),
+        }
+    }
+}
+
+impl fmt::Debug for SandboxSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<&str> = self.env.iter().map(|(key, _)| key.as_str()).collect();
+        f.debug_struct("SandboxSpec")
+            .field("id", &self.id)
+            .field("image", &self.image)
+            .field("command", &self.command)
+            .field("env", &keys)
+            .field("limits", &self.limits)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Resource bounds; `None` is no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory and swap together, in bytes. Above it processes are killed.
+    pub memory_bytes: Option<u64>,
+    /// Processor time in thousandths of a processor.
+    pub milli_cpus: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+}
+
+/// What the sandbox's network reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NetworkMode {
+    /// A namespace of its own with loopback only.
+    #[default]
+    None,
+}
+
+/// Whose a sandbox is; `gc` ends those whose owner is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Owner {
+    /// Nobody's: it lives until its life time ends.
+    #[default]
+    Detached,
+    /// The calling process's: it is ended by `gc` once that process (boot id, pid, start time) is gone.
+    ThisProcess,
+}
+
+/// Whether a sandbox runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SandboxState {
+    /// Being made by a process that still lives.
+    Creating,
+    /// Its agent lives.
+    Running,
+    /// Over, with one final result.
+    Ended(SandboxEnd),
+}
+
+/// The one, final result of a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxEnd {
+    /// Why.
+    pub reason: EndReason,
+    /// When.
+    pub at: SystemTime,
+}
+
+/// Why a sandbox ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// The main command exited with this code.
+    Exited(i32),
+    /// The main command died of this signal.
+    Signaled(i32),
+    /// The main command was killed by the memory limit.
+    OutOfMemory,
+    /// Life time over.
+    TimedOut,
+    /// Idle time over.
+    Idle,
+    /// Terminated on request.
+    Terminated,
+    /// Its agent was killed or the host restarted; commands' results that were recorded before are kept.
+    Lost,
+    /// It was never ready: its creator died or creation failed.
+    Failed,
+}
+
+/// What is known of a sandbox.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SandboxInfo {
+    /// Id.
+    pub id: SandboxId,
+    /// Whether it runs.
+    pub state: SandboxState,
+    /// Image it was made from.
+    pub image: ImageId,
+    /// Image name as it was asked for.
+    pub image_name: String,
+    /// When it was made.
+    pub created_at: SystemTime,
+    /// When its life time is over.
+    pub expires_at: Option<SystemTime>,
+    /// Main command.
+    pub command: Vec<String>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Name.
+    pub name: Option<String>,
+    /// Scope of the name.
+    pub scope: String,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// True when a process owns it, false when detached.
+    pub owned: bool,
+    /// The front's own text.
+    pub note: String,
+    /// Longest life as asked for.
+    pub lifetime: Duration,
+    /// Idle time as asked for.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// Which sandboxes to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct SandboxFilter {
+    /// Only of this scope.
+    pub scope: Option<String>,
+    /// Only those made strictly before.
+    pub before: Option<SystemTime>,
+    /// Ended ones too.
+    pub include_ended: bool,
+    /// Only those that carry all of these tags.
+    pub tags: BTreeMap<String, String>,
+    /// At most this many; 0 = all.
+    pub limit: usize,
+}
