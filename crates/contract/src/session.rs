@@ -1,0 +1,136 @@
+//! A command that runs: its output, its input, its end.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{ExecId, ExecStatus, PtySize, Result, SandboxId, Signal};
+
+/// Names one stream of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OutputStream {
+    /// Standard output; with a terminal, all output.
+    Stdout,
+    /// Standard error; with a terminal, empty.
+    Stderr,
+}
+
+impl OutputStream {
+    /// Returns the stream's name, `stdout` or `stderr`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// Holds a piece of output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputChunk {
+    /// The position of its first byte in the stream. Larger than the end of the chunk before only where the provider
+    /// no longer has the bytes between.
+    pub offset: u64,
+    /// The bytes, at least one.
+    pub data: Bytes,
+}
+
+impl OutputChunk {
+    /// Returns the position after its last byte, from which reading goes on.
+    pub fn end(&self) -> u64 {
+        self.offset.saturating_add(self.data.len() as u64)
+    }
+}
+
+/// Reads one stream of a command's output, from an offset on.
+#[async_trait]
+pub trait OutputReader: fmt::Debug + Send {
+    /// Waits for the next bytes; `None` at the end of the stream.
+    ///
+    /// # Behaviour
+    /// - Chunks come in order, without loss or repetition.
+    /// - Live: bytes arrive while the command runs.
+    /// - The stream ends after the command ended; a background process that still holds it open does not keep it.
+    /// - A broken connection is resumed by offset within the wire's own rules, then reported as `Unavailable`; a new
+    ///   reader from [`OutputChunk::end`] goes on without loss.
+    /// - Dropping the future loses nothing: the next call returns what this one would have.
+    async fn next_chunk(&mut self) -> Result<Option<OutputChunk>>;
+
+    /// Returns the offset from which output was dropped at the provider's quota, once that is known.
+    fn dropped_from(&self) -> Option<u64>;
+}
+
+/// Says how much input a command's stdin has accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StdinStatus {
+    /// Bytes accepted so far, which is where the next write starts.
+    pub accepted: u64,
+    /// Whether its end was announced.
+    pub closed: bool,
+}
+
+/// Follows a command. Many sessions, also in several processes, may follow the same one.
+///
+/// Dropping it detaches, unless the command was started with [`OnDrop::Kill`](crate::OnDrop::Kill).
+/// Every method may be called at any time, in any order, concurrently, and after the end.
+#[async_trait]
+pub trait ExecSession: fmt::Debug + Send + Sync {
+    /// Returns the sandbox in which it runs.
+    fn sandbox_id(&self) -> &SandboxId;
+
+    /// Returns the command's id, for [`ComputeProvider::attach`](crate::ComputeProvider::attach).
+    fn id(&self) -> &ExecId;
+
+    /// Opens a reader of one stream at an offset; each reader is independent of every other.
+    ///
+    /// # Behaviour
+    /// - The whole output is kept for as long as the sandbox lives, within the provider's quota, and can be read any number
+    ///   of times, also after the command ended.
+    /// - Nobody reading never holds up the command.
+    fn output(&self, stream: OutputStream, offset: u64) -> Box<dyn OutputReader>;
+
+    /// Writes to standard input at an offset (the number of bytes written before).
+    ///
+    /// # Requires
+    /// `capabilities.exec.stdin`, and a command started with [`Stdin::Open`](crate::Stdin::Open).
+    ///
+    /// # Behaviour
+    /// - Bytes below what was already accepted are skipped, so a repeated write does no harm; an offset above it is
+    ///   `InvalidArgument`.
+    /// - Returns once the provider has accepted the bytes, not when the command has read them.
+    /// - A closed input or an ended command is `FailedPrecondition`.
+    async fn write_stdin(&self, offset: u64, data: Bytes) -> Result<()>;
+
+    /// Announces the end of standard input; announcing it again, or after the command ended, is success.
+    async fn close_stdin(&self) -> Result<()>;
+
+    /// Returns how much input was accepted.
+    async fn stdin_status(&self) -> Result<StdinStatus>;
+
+    /// Waits for the command's end.
+    ///
+    /// # Behaviour
+    /// - Returns the same status every time.
+    /// - A lost connection or sandbox is an error, never a status (`FailedPrecondition` or `NotFound` with subject
+    ///   `Sandbox` where a provider without `capabilities.exec.tells_sandbox_end` finds its sandbox ended).
+    async fn wait(&self) -> Result<ExecStatus>;
+
+    /// Returns the status if the command has ended, without waiting for that.
+    async fn poll(&self) -> Result<Option<ExecStatus>>;
+
+    /// Sends a signal to the command; success if it has already ended.
+    ///
+    /// # Requires
+    /// `capabilities.exec.signals`.
+    async fn kill(&self, signal: Signal) -> Result<()>;
+
+    /// Changes the size of its terminal.
+    ///
+    /// # Requires
+    /// `capabilities.exec.pty_resize`.
+    async fn resize(&self, size: PtySize) -> Result<()>;
+}
