@@ -91,7 +91,7 @@ fn folders(path: &Path) -> Vec<String> {
 }
 
 fn processes(path: &Path, ids: &BTreeSet<String>) -> Vec<String> {
-    let mut names: Vec<String> = ids.iter().cloned().collect();
+    let mut names: Vec<String> = ids.iter().map(|id| format!("openlattice/{id}")).collect();
     names.push(path.to_string_lossy().into_owned());
     let found = process::all().into_iter().filter_map(|process| {
         let place = process.names(&names)?;

@@ -1,0 +1,8 @@
+// Cases for the official JavaScript client, grouped by subject.
+
+import "./cases_exec.mjs";
+import "./cases_files.mjs";
+import "./cases_life.mjs";
+import { main } from "./suite.mjs";
+
+await main();

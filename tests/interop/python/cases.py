@@ -1,0 +1,8 @@
+"""Cases for the official Python client, grouped by subject."""
+
+import cases_exec  # noqa: F401  declares its cases when imported
+import cases_files  # noqa: F401
+import cases_life  # noqa: F401
+import suite
+
+suite.main()
