@@ -1,0 +1,67 @@
+//! The engine's side: one store, limits set, every protection on.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use openlattice_engine::{Engine, EngineConfig, ExecEnd, ExecSpec, Limits, SandboxId, SandboxSpec};
+use tokio::runtime::Runtime;
+
+use crate::Outcome;
+
+/// An open store and the runtime that its calls run on.
+pub(crate) struct Lattice<'a> {
+    runtime: &'a Runtime,
+    engine: Engine,
+}
+
+impl<'a> Lattice<'a> {
+    /// Makes a store in `folder`.
+    pub(crate) fn open(runtime: &'a Runtime, folder: &Path) -> Outcome<Self> {
+        let engine = runtime.block_on(Engine::open(EngineConfig::new(folder)))?;
+        Ok(Self { runtime, engine })
+    }
+
+    /// The store's id, which is in the names of its control groups.
+    pub(crate) fn store_id(&self) -> &str {
+        self.engine.store_id()
+    }
+
+    /// Creates an idle sandbox of image `host` with the limits that crun gets too.
+    pub(crate) fn create(&self) -> Outcome<SandboxId> {
+        let mut spec = SandboxSpec::default();
+        spec.limits = Limits { memory_bytes: Some(256 << 20), milli_cpus: Some(1000), pids: Some(128) };
+        Ok(self.runtime.block_on(self.engine.create(spec))?.id)
+    }
+
+    /// Runs a program to its end and returns the time from the request to the exit code.
+    pub(crate) fn exec(&self, id: &SandboxId, program: &str) -> Outcome<Duration> {
+        let start = Instant::now();
+        let mut spec = ExecSpec::default();
+        spec.argv = vec![program.to_owned()];
+        let state = self.runtime.block_on(async {
+            let exec = self.engine.exec(id, spec).await?;
+            self.engine.exec_wait(id, &exec).await
+        })?;
+        if state.end != Some(ExecEnd::Exited(0)) {
+            return Err(format!("{program} ended with {:?}", state.end).into());
+        }
+        Ok(start.elapsed())
+    }
+
+    /// Creates a sandbox, runs a program in it, and returns the time from the request to the exit code.
+    ///
+    /// The removal afterwards is not part of the time.
+    pub(crate) fn create_and_exec(&self, program: &str) -> Outcome<Duration> {
+        let start = Instant::now();
+        let id = self.create()?;
+        self.exec(&id, program)?;
+        let taken = start.elapsed();
+        self.remove(&id)?;
+        Ok(taken)
+    }
+
+    /// Ends a sandbox and removes what it had.
+    pub(crate) fn remove(&self, id: &SandboxId) -> Outcome<()> {
+        Ok(self.runtime.block_on(self.engine.remove(id))?)
+    }
+}
