@@ -1,9 +1,10 @@
 //! The official Modal clients against our server: one program per language, named cases, both sandbox generations.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::failure::Result;
+use crate::failure::{Attempted, Failure, Result};
 use crate::server::{Server, Store, client_environment};
 use crate::workspace::Workspace;
 use crate::{clients, program};
@@ -11,66 +12,90 @@ use crate::{clients, program};
 /// The name under which the test archive is imported.
 const ARCHIVE_NAME: &str = "interop/tiny:1";
 
+/// How long one program may take; a client that cannot connect would otherwise try for many minutes.
+pub(crate) const PATIENCE: &str = "300";
+
+/// What a run is about: the client, the sandbox generation, and the form of the imported archive.
+#[derive(Debug, Clone, Copy)]
+struct Which {
+    language: Language,
+    v2: bool,
+    archive: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Language {
+    Python,
+    JavaScript,
+}
+
+const RUNS: [Which; 4] = [
+    Which { language: Language::Python, v2: true, archive: "docker" },
+    Which { language: Language::JavaScript, v2: true, archive: "oci" },
+    Which { language: Language::Python, v2: false, archive: "oci" },
+    Which { language: Language::JavaScript, v2: false, archive: "docker" },
+];
+
 /// Runs the cases of both languages on both generations and says how many passed.
+///
+/// Every run has a store and a server of its own, and each happens even if one before it failed.
 pub(crate) fn check(workspace: &Workspace, test_dir: &Path) -> Result<String> {
     build(workspace)?;
-    let archive = make_archive(workspace, test_dir)?;
-    let python = clients::python(workspace)?;
-    let npm = clients::javascript(workspace)?;
-    let cases = workspace.root().join("tests/interop");
     let mut passed = 0;
-    for v2 in [true, false] {
-        let mut program = Command::new(&python);
-        program.arg(cases.join("python/cases.py"));
-        passed += run(workspace, test_dir, &archive, program, Generation { language: "python", v2 })?;
-        let mut program = Command::new("node");
-        program.arg(cases.join("js/cases.mjs")).env("INTEROP_NPM", &npm);
-        passed += run(workspace, test_dir, &archive, program, Generation { language: "js", v2 })?;
+    let mut failures = Vec::new();
+    for which in RUNS {
+        match run(workspace, test_dir, which) {
+            Ok(count) => passed += count,
+            Err(failure) => failures.push(format!("{}: {failure}", which.name())),
+        }
     }
-    std::fs::remove_file(&archive).ok();
+    if !failures.is_empty() {
+        return Err(Failure::new(failures.join("\n")));
+    }
     Ok(format!("{passed} cases: Python {} and JavaScript {}", clients::PYTHON_CLIENT, clients::JS_CLIENT))
 }
 
-/// Which client and which sandbox generation a run is about.
-#[derive(Debug, Clone, Copy)]
-struct Generation {
-    language: &'static str,
-    v2: bool,
+impl Which {
+    fn name(self) -> String {
+        let language = if self.language == Language::Python { "python" } else { "js" };
+        format!("{language}-{}", if self.v2 { "v2" } else { "v1" })
+    }
+
+    /// The program that holds the cases, bounded in time.
+    fn program(self, workspace: &Workspace) -> Result<Command> {
+        let cases = workspace.root().join("tests/interop");
+        let mut command = Command::new("timeout");
+        command.arg(PATIENCE);
+        if self.language == Language::Python {
+            command.arg(clients::python(workspace)?).arg(cases.join("python/cases.py"));
+        } else {
+            command.env("INTEROP_NPM", clients::javascript(workspace)?);
+            command.arg("node").arg(cases.join("js/cases.mjs"));
+        }
+        Ok(command)
+    }
 }
 
 /// Builds what the tests of the real server need.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
-    program::run(workspace.cargo().args([
-        "build",
-        "--quiet",
-        "--package",
-        "openlattice-cli",
-        "--bin",
-        "lattice",
-    ]))
+    program::run(workspace.cargo().args(["build", "--quiet", "--package", "openlattice-cli"]))
 }
 
-fn make_archive(workspace: &Workspace, test_dir: &Path) -> Result<std::path::PathBuf> {
-    let archive = test_dir.join("interop.tar");
+/// Imports an image of the machine's own programs into the store, under [`ARCHIVE_NAME`].
+fn import(workspace: &Workspace, store: &Store, archive: &Path, format: &str) -> Result<()> {
     let mut cargo = workspace.cargo();
-    cargo
-        .args(["run", "--quiet", "--package", "openlattice-images", "--example", "make-archive", "--"])
-        .arg(&archive);
-    program::run(&mut cargo)?;
-    Ok(archive)
+    cargo.args(["run", "--quiet", "--package", "openlattice-images", "--example", "make-archive", "--"]);
+    program::run(cargo.arg(archive).args(["--format", format]))?;
+    let imported = program::capture(store.lattice().args(["images", "import", ARCHIVE_NAME]).arg(archive));
+    fs::remove_file(archive).attempted(format!("could not remove {}", archive.display()))?;
+    imported.map(drop)
 }
 
-fn run(
-    workspace: &Workspace,
-    test_dir: &Path,
-    archive: &Path,
-    mut program: Command,
-    which: Generation,
-) -> Result<u32> {
-    let family = if which.v2 { "v2" } else { "v1" };
-    println!("--- {} {family}", which.language);
-    let store = Store::new(workspace, test_dir, &format!("interop-{}-{family}", which.language))?;
-    program::capture(store.lattice().args(["images", "import", ARCHIVE_NAME]).arg(archive))?;
+fn run(workspace: &Workspace, test_dir: &Path, which: Which) -> Result<u32> {
+    println!("--- {}", which.name());
+    let mut program = which.program(workspace)?;
+    let store = Store::new(workspace, test_dir, &format!("interop-{}", which.name()))?;
+    import(workspace, &store, &test_dir.join("interop.tar"), which.archive)?;
     let server = Server::start(&store, "127.0.0.1:0")?;
     client_environment(&mut program, &server, which.v2);
     program.env("INTEROP_ARCHIVE_IMAGE", ARCHIVE_NAME);

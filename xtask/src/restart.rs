@@ -27,8 +27,8 @@ fn crash_twice(store: &Store, python: &Path, script: &Path) -> Result<String> {
     let mut server = Some(Server::start(store, "127.0.0.1:0")?);
     let first = server.as_ref().expect("it was just started");
     let address = first.address().to_owned();
-    let mut command = Command::new(python);
-    command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut command = Command::new("timeout");
+    command.arg(interop::PATIENCE).arg(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
     client_environment(&mut command, first, true);
     let mut client = Client::start(&mut command)?;
     loop {

@@ -100,11 +100,14 @@ def image_host_builds_once(ctx):
 @case
 def image_from_an_imported_archive(ctx):
     sandbox = ctx.sandbox(image=ctx.archive)
-    names = [entry.name for entry in sandbox.filesystem.list_files("/")]
-    equal(bool(names), True, "the image has files")
+    found = run(sandbox, "sh", "-c", "cat /etc/imported; echo $IMPORTED; test -e /etc/doomed || echo gone")
+    equal(found, (0, "imported\nyes\ngone\n", ""), "file, environment and deletion of the image")
+    programs = [entry.name for entry in sandbox.filesystem.list_files("/usr/bin")]
+    equal(len(programs) < 60, True, f"{len(programs)} programs: the image's own and not the host's")
     built = ctx.archive.build(ctx.app)
     again = ctx.sandbox(image=modal.Image.from_id(built.object_id))
-    equal([entry.name for entry in again.filesystem.list_files("/")], names, "files by the image's id")
+    equal(again.filesystem.read_text("/etc/imported"), "imported\n", "the same file by the image's id")
+    equal(sandbox.poll(), None, "poll")
 
 
 @case
