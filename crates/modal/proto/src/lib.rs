@@ -44,5 +44,7 @@ pub mod task_command_router {
     include!("generated/modal.task_command_router.rs");
 }
 
+pub use prost_types::{Any, FileDescriptorSet, Timestamp};
+
 /// The subset as an encoded `google.protobuf.FileDescriptorSet`, for the drift check and for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!("generated/descriptors.bin");

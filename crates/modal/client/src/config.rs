@@ -1,0 +1,137 @@
+//! Where the server is, who we are, and how patient we are.
+
+mod profile;
+mod settings;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::secret::Secret;
+use crate::server_url::ServerUrl;
+
+/// The address of Modal's own service.
+pub const DEFAULT_SERVER_URL: &str = "https://api.modal.com:443";
+
+/// How to reach a server that speaks Modal's protocol.
+///
+/// Made explicitly with [`Config::new`], from the process environment with [`Config::from_env`], or from one
+/// section of `~/.modal.toml` with [`Config::from_profile`]. Settings and their order of precedence are those of Modal's own
+/// clients (protocol section 1.1): what is set on this type, then the environment, then the profile, then the default.
+#[derive(Clone)]
+pub struct Config {
+    pub(crate) server: ServerUrl,
+    pub(crate) token_id: Secret,
+    pub(crate) token_secret: Secret,
+    pub(crate) environment: String,
+    pub(crate) builder_version: Option<String>,
+    pub(crate) sandbox_v2: bool,
+    pub(crate) max_throttle_wait: Option<Duration>,
+    pub(crate) extra_roots: Vec<Vec<u8>>,
+}
+
+impl Config {
+    /// Makes a configuration for Modal's own service with a token pair.
+    pub fn new(token_id: impl Into<Secret>, token_secret: impl Into<Secret>) -> Self {
+        Self {
+            server: ServerUrl::parse(DEFAULT_SERVER_URL).expect("the default URL is well formed"),
+            token_id: token_id.into(),
+            token_secret: token_secret.into(),
+            environment: String::new(),
+            builder_version: None,
+            sandbox_v2: true,
+            max_throttle_wait: None,
+            extra_roots: Vec::new(),
+        }
+    }
+
+    /// Reads the process environment (`MODAL_*`) and the profile file.
+    ///
+    /// `MODAL_PROFILE` names the section, else the one with `active = true`; `MODAL_CONFIG_PATH` names the file, else
+    /// `~/.modal.toml`; a missing file is an empty one, a malformed one is an error. An empty variable counts as unset, except for `MODAL_SANDBOX_V2`.
+    /// `SSL_CERT_FILE` adds trusted certificates to the built-in ones.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`](crate::ErrorKind::InvalidConfig) when no complete token pair is found, or a value cannot be used.
+    pub fn from_env() -> Result<Self, Error> {
+        settings::Settings::from_process()?.into_config()
+    }
+
+    /// Reads one section of the profile file; `MODAL_*` variables are left aside except for `MODAL_CONFIG_PATH`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`](crate::ErrorKind::InvalidConfig) when the file, the section or a complete token pair is missing.
+    pub fn from_profile(name: &str) -> Result<Self, Error> {
+        settings::Settings::from_profile_only(name)?.into_config()
+    }
+
+    /// Sets the server's address: `http://host[:port]` (HTTP/2 without TLS) or `https://host[:port]`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`](crate::ErrorKind::InvalidConfig) for any other form.
+    pub fn with_server_url(mut self, url: &str) -> Result<Self, Error> {
+        self.server = ServerUrl::parse(url)?;
+        Ok(self)
+    }
+
+    /// Sets the environment's name; empty means the server's default one.
+    #[must_use]
+    pub fn with_environment(mut self, name: impl Into<String>) -> Self {
+        self.environment = name.into();
+        self
+    }
+
+    /// Sets the image builder version; without one the server is asked.
+    #[must_use]
+    pub fn with_image_builder_version(mut self, version: impl Into<String>) -> Self {
+        self.builder_version = Some(version.into());
+        self
+    }
+
+    /// Chooses the generation of new sandboxes: V2 (the default) or V1. A GPU always means V1, as in Modal's clients.
+    #[must_use]
+    pub fn with_sandbox_v2(mut self, enabled: bool) -> Self {
+        self.sandbox_v2 = enabled;
+        self
+    }
+
+    /// Bounds the time that one call waits because the server asks it to; zero means not at all.
+    #[must_use]
+    pub fn with_max_throttle_wait(mut self, cap: Duration) -> Self {
+        self.max_throttle_wait = Some(cap);
+        self
+    }
+
+    /// Trusts further root certificates (PEM) beside the built-in ones.
+    #[must_use]
+    pub fn with_root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.extra_roots.push(pem.into());
+        self
+    }
+
+    /// Gives the server's address.
+    #[must_use]
+    pub fn server_url(&self) -> String {
+        self.server.to_string()
+    }
+
+    /// Gives the environment's name; empty means the server's default one.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        &self.environment
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("server", &self.server)
+            .field("token_id", &self.token_id)
+            .field("token_secret", &self.token_secret)
+            .field("environment", &self.environment)
+            .field("builder_version", &self.builder_version)
+            .field("sandbox_v2", &self.sandbox_v2)
+            .field("max_throttle_wait", &self.max_throttle_wait)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,116 @@
+//! Running the file tool.
+
+use bytes::{Bytes, BytesMut};
+use serde::Serialize;
+
+use super::failure;
+use crate::error::{Error, Result};
+use crate::exec::{Exec, ExecSpec, ExecStatus, OutputStream};
+use crate::sandbox::Sandbox;
+
+/// The program that every server answers for.
+const PROGRAM: &str = "/__modal/.bin/modal-sandbox-fs-tools";
+/// The most that is read of the tool's complaint.
+const MAX_COMPLAINT: usize = 64 << 10;
+
+/// One operation, written as the tool's only argument.
+#[derive(Debug, Serialize)]
+pub(super) enum Tool<'a> {
+    ReadFile { path: &'a str },
+    WriteFile { path: &'a str },
+    ListFiles { path: &'a str },
+    Stat { path: &'a str },
+    MakeDirectory { path: &'a str, parents: bool },
+    Remove { path: &'a str, recursive: bool },
+}
+
+impl<'a> Tool<'a> {
+    pub(super) fn path(&self) -> &'a str {
+        match self {
+            Self::ReadFile { path }
+            | Self::WriteFile { path }
+            | Self::ListFiles { path }
+            | Self::Stat { path }
+            | Self::MakeDirectory { path, .. }
+            | Self::Remove { path, .. } => path,
+        }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::ReadFile { .. } => "ReadFile",
+            Self::WriteFile { .. } => "WriteFile",
+            Self::ListFiles { .. } => "ListFiles",
+            Self::Stat { .. } => "Stat",
+            Self::MakeDirectory { .. } => "MakeDirectory",
+            Self::Remove { .. } => "Remove",
+        }
+    }
+}
+
+impl Sandbox {
+    /// Runs the tool and gives its standard output, or the error that it reports.
+    pub(super) async fn run_tool(&self, tool: &Tool<'_>, input: Option<&Bytes>) -> Result<Bytes> {
+        let argument = serde_json::to_string(tool).expect("a tool is plain strings and switches");
+        let exec = self.exec(&ExecSpec::new([PROGRAM.to_owned(), argument])).await?;
+        let (fed, stdout, stderr, end) = tokio::try_join!(
+            feed(&exec, input),
+            collect(&exec, OutputStream::Stdout, usize::MAX),
+            collect(&exec, OutputStream::Stderr, MAX_COMPLAINT),
+            exec.wait(),
+        )?;
+        match (end.status, fed) {
+            (ExecStatus::Code(0), Fed::Whole) => Ok(stdout),
+            // The tool ended well and yet did not take all of its input: that is not a whole file.
+            (ExecStatus::Code(0), Fed::Part(error)) => Err(error.during(tool.name())),
+            (status, _) => Err(failure::error(tool, &shown(status), &stderr)),
+        }
+    }
+}
+
+/// How much of the input the tool took.
+enum Fed {
+    Whole,
+    Part(Error),
+}
+
+/// Sends the input. A tool that refuses it has mostly ended with a reason of its own, which is the better error.
+async fn feed(exec: &Exec, input: Option<&Bytes>) -> Result<Fed> {
+    let Some(data) = input else { return Ok(Fed::Whole) };
+    let Err(error) = exec.stream_stdin(data).await else { return Ok(Fed::Whole) };
+    match exec.poll().await? {
+        Some(_) => Ok(Fed::Part(error)),
+        None => Err(error),
+    }
+}
+
+/// Reads a stream to its end and keeps at most `limit` bytes.
+async fn collect(exec: &Exec, stream: OutputStream, limit: usize) -> Result<Bytes> {
+    let mut output = exec.output(stream, 0);
+    let mut kept = BytesMut::new();
+    while let Some(chunk) = output.read().await? {
+        let room = limit.saturating_sub(kept.len()).min(chunk.len());
+        kept.extend_from_slice(&chunk[..room]);
+    }
+    Ok(kept.freeze())
+}
+
+fn shown(status: ExecStatus) -> String {
+    match status {
+        ExecStatus::Code(code) => format!("exit code {code}"),
+        ExecStatus::Signal(signal) => format!("signal {signal}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_argument_is_the_operation_and_its_members() {
+        let json = |tool: &Tool<'_>| serde_json::to_string(tool).unwrap();
+        assert_eq!(json(&Tool::ReadFile { path: "/a b" }), r#"{"ReadFile":{"path":"/a b"}}"#);
+        let mkdir = Tool::MakeDirectory { path: "/d", parents: true };
+        assert_eq!(json(&mkdir), r#"{"MakeDirectory":{"path":"/d","parents":true}}"#);
+    }
+}

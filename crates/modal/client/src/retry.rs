@@ -1,0 +1,86 @@
+//! When a call is tried again, and after which pause (protocol section 2).
+
+use std::time::Duration;
+
+use tonic::Status;
+
+use crate::headers::Attempts;
+use crate::status;
+
+/// The pauses of one kind of call: doubling from the first one up to a cap.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policy {
+    pub(crate) retries: u32,
+    pub(crate) first: Duration,
+    pub(crate) cap: Duration,
+}
+
+/// Control plane calls: three retries after 0.1, 0.2 and 0.4 s.
+pub(crate) const CONTROL_PLANE: Policy =
+    Policy { retries: 3, first: Duration::from_millis(100), cap: Duration::from_secs(1) };
+
+/// Command router calls: ten retries after 0.01 to 5.12 s, about ten seconds in all.
+pub(crate) const ROUTER: Policy =
+    Policy { retries: 10, first: Duration::from_millis(10), cap: Duration::from_secs(8) };
+
+impl Policy {
+    /// Gives the pause after a number of failures (from 1); nothing when the retries are used up.
+    pub(crate) fn pause(&self, failures: u32) -> Option<Duration> {
+        if failures > self.retries {
+            return None;
+        }
+        let doubled = self.first.saturating_mul(1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX));
+        Some(doubled.min(self.cap))
+    }
+}
+
+/// Decides about a failed try and counts it: the pause before the next one, or nothing to give up.
+///
+/// A pause that the server asks for does not use up a retry; `throttle_cap` bounds the sum of those.
+pub(crate) fn next_pause(
+    policy: &Policy,
+    throttle_cap: Option<Duration>,
+    attempts: &mut Attempts,
+    status: &Status,
+) -> Option<Duration> {
+    if let Some(pause) = status::requested_pause(status) {
+        let waited = attempts.throttled_for + pause;
+        if throttle_cap.is_some_and(|cap| waited > cap) {
+            return None;
+        }
+        attempts.throttled += 1;
+        attempts.throttled_for = waited;
+        return Some(pause);
+    }
+    if !status::is_transient(status.code()) {
+        return None;
+    }
+    attempts.failed += 1;
+    policy.pause(attempts.failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_cap_and_end() {
+        let control: Vec<_> =
+            (1..=4).map(|n| CONTROL_PLANE.pause(n).map(|pause| pause.as_millis())).collect();
+        assert_eq!(control, [Some(100), Some(200), Some(400), None]);
+        assert_eq!(ROUTER.pause(10), Some(Duration::from_millis(5120)));
+        assert_eq!(ROUTER.pause(11), None);
+        let long = Policy { retries: 99, ..CONTROL_PLANE };
+        assert_eq!(long.pause(60), Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn only_transient_codes_are_tried_again() {
+        let mut attempts = Attempts::default();
+        assert!(next_pause(&CONTROL_PLANE, None, &mut attempts, &Status::not_found("")).is_none());
+        assert!(next_pause(&CONTROL_PLANE, None, &mut attempts, &Status::resource_exhausted("")).is_none());
+        assert_eq!(attempts.failed, 0);
+        assert!(next_pause(&CONTROL_PLANE, None, &mut attempts, &Status::internal("")).is_some());
+        assert_eq!(attempts.failed, 1);
+    }
+}
