@@ -1,1 +1,34 @@
 //! The behaviour suite that every OpenLattice provider passes.
+//!
+//! One test per behaviour of the contract, named after the row of the mission (`m13_...`) or the promise (`g4_...`) that it proves. The suite
+//! knows only the contract. Capabilities decide in both directions: what a provider claims must work, and what it does
+//! not claim must be refused as `Unsupported`, with the field's name, before anything is made.
+//!
+//! A provider runs it from a test without a harness (`harness = false`):
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use openlattice::ComputeProvider;
+//! # async fn build() -> openlattice::Result<Arc<dyn ComputeProvider>> { unimplemented!() }
+//! use openlattice_conformance::{Candidate, Settings};
+//!
+//! fn main() -> std::process::ExitCode {
+//!     openlattice_conformance::run(async || {
+//!         let provider = build().await?;
+//!         Ok(Candidate::new(provider, Settings::new("my-provider", "my-image")))
+//!     })
+//! }
+//! ```
+//!
+//! Images must have `/bin/sh`, `cat`, `dd`, `env`, `head`, `id`, `ln`, `mkdir`, `printf`, `pwd` and `sleep`.
+//! The usual arguments of a test binary work (a filter, `--list`, `--test-threads`). A test that cannot be judged is reported as ignored, with its
+//! reason. Each test ends the sandboxes that it made, and fails where one stays.
+
+mod behaviour;
+mod candidate;
+mod case;
+mod runner;
+mod verdict;
+
+pub use candidate::{Candidate, Settings};
+pub use runner::run;

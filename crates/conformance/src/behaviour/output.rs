@@ -1,0 +1,113 @@
+//! Output: bytes, complete, in order, by offset.
+
+use openlattice::{ExecSession, ExecSpec, OutputStream, Stdin};
+
+use super::behaviours;
+use crate::case::{Case, shell, shell_text};
+use crate::verdict::{Failure, Outcome, ensure, ensure_eq, passed, skipped};
+
+behaviours![
+    g2_output_is_bytes,
+    g2_four_mebibytes_arrive_complete,
+    g2_reading_goes_on_from_any_offset,
+    g2_readers_are_independent,
+    g2_output_stays_readable_after_the_end,
+    g2_nobody_reading_does_not_hold_up_the_command,
+    g2_a_background_process_does_not_keep_the_stream_open,
+];
+
+/// Reads a stream from an offset to its end, checking that chunks follow one another.
+pub(crate) async fn read_from(
+    session: &dyn ExecSession,
+    stream: OutputStream,
+    offset: u64,
+) -> Result<Vec<u8>, Failure> {
+    let mut reader = session.output(stream, offset);
+    let (mut next, mut whole) = (offset, Vec::new());
+    while let Some(chunk) = reader.next_chunk().await? {
+        ensure_eq!(chunk.offset, next, "the offset of a chunk");
+        ensure!(!chunk.data.is_empty(), "a chunk at {next} is empty");
+        next = chunk.end();
+        whole.extend_from_slice(&chunk.data);
+    }
+    ensure_eq!(reader.dropped_from(), None, "where output was dropped");
+    Ok(whole)
+}
+
+async fn g2_output_is_bytes(case: Case) -> Outcome {
+    let node = case.node().await?;
+    let octal: String = (0..=255).map(|byte| format!("\\{byte:03o}")).collect();
+    let result = shell(&node, &format!("printf '{octal}'; printf '{octal}' >&2")).await?;
+    let every: Vec<u8> = (0..=255).collect();
+    ensure_eq!(result.stdout, every, "standard output");
+    ensure_eq!(result.stderr, every, "standard error");
+    passed()
+}
+
+async fn g2_four_mebibytes_arrive_complete(case: Case) -> Outcome {
+    let node = case.node().await?;
+    let script = "i=0; while [ $i -lt 64 ]; do printf '%08d' $i; head -c 65528 /dev/zero; i=$((i+1)); done";
+    let result = shell(&node, script).await?;
+    ensure_eq!(result.stdout.len(), 4 << 20, "the size");
+    for (number, block) in result.stdout.chunks(1 << 16).enumerate() {
+        ensure!(block.starts_with(format!("{number:08}").as_bytes()), "block {number} is out of order");
+        ensure!(block[8..].iter().all(|byte| *byte == 0), "block {number} is damaged");
+    }
+    passed()
+}
+
+async fn g2_reading_goes_on_from_any_offset(case: Case) -> Outcome {
+    let node = case.node().await?;
+    let session =
+        node.exec(ExecSpec::shell("i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done")).await?;
+    let whole = read_from(&*session, OutputStream::Stdout, 0).await?;
+    ensure_eq!(whole, (0..3000).map(|i| format!("{i}\n")).collect::<String>().into_bytes(), "the output");
+    for offset in [1, 7, 4096, whole.len() - 1, whole.len()] {
+        let rest = read_from(&*session, OutputStream::Stdout, offset as u64).await?;
+        ensure!(rest == whole[offset..], "{} bytes from offset {offset} instead of the rest", rest.len());
+    }
+    passed()
+}
+
+async fn g2_readers_are_independent(case: Case) -> Outcome {
+    let node = case.node().await?;
+    let session = node.exec(ExecSpec::shell("echo one; echo two >&2; echo three")).await?;
+    let (first, second, err) = futures_util::future::try_join3(
+        read_from(&*session, OutputStream::Stdout, 0),
+        read_from(&*session, OutputStream::Stdout, 0),
+        read_from(&*session, OutputStream::Stderr, 0),
+    )
+    .await?;
+    ensure_eq!(first, b"one\nthree\n", "the first reader");
+    ensure_eq!(second, b"one\nthree\n", "the second reader");
+    ensure_eq!(err, b"two\n", "the reader of standard error");
+    passed()
+}
+
+async fn g2_output_stays_readable_after_the_end(case: Case) -> Outcome {
+    let node = case.node().await?;
+    let session = node.exec(ExecSpec::shell("echo kept; echo too >&2; exit 3")).await?;
+    ensure_eq!(session.wait().await?.exit.code(), 3, "the exit code");
+    ensure_eq!(read_from(&*session, OutputStream::Stdout, 0).await?, b"kept\n", "standard output");
+    ensure_eq!(read_from(&*session, OutputStream::Stderr, 0).await?, b"too\n", "standard error");
+    passed()
+}
+
+async fn g2_nobody_reading_does_not_hold_up_the_command(case: Case) -> Outcome {
+    let node = case.node().await?;
+    let session = node.exec(ExecSpec::new(["head", "-c", "3000000", "/dev/zero"])).await?;
+    ensure!(session.wait().await?.is_success(), "the command failed");
+    ensure_eq!(read_from(&*session, OutputStream::Stdout, 0).await?.len(), 3_000_000, "the size");
+    passed()
+}
+
+async fn g2_a_background_process_does_not_keep_the_stream_open(case: Case) -> Outcome {
+    if !case.offers().exec.stdin {
+        return skipped("input is not offered");
+    }
+    let node = case.node().await?;
+    let spec = ExecSpec::shell("sleep 86421 & cat").with_stdin(Stdin::Bytes("hi".into()));
+    ensure_eq!(node.run(spec).await?.stdout_text(), "hi", "the output");
+    ensure_eq!(shell_text(&node, "echo next").await?, "next\n", "the next command");
+    passed()
+}
