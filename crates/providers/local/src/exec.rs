@@ -1,0 +1,116 @@
+//! Starting commands and finding them again.
+
+use openlattice::{
+    Bytes, Error, ErrorKind, ExecId, ExecSession, ExecSpec, OnDrop, Result, SandboxId, SecretSource, Stdin,
+    Subject,
+};
+use openlattice_engine as engine;
+use openlattice_engine::Engine;
+use tokio::sync::oneshot;
+
+use crate::error::Attempt;
+use crate::provider::parse;
+use crate::provision::require_running;
+use crate::session::LocalSession;
+
+const EXEC: Attempt = Attempt("exec");
+/// Piece of input that is offered at once.
+const PIECE: usize = 256 << 10;
+
+/// Starts a command by a checked spec.
+///
+/// The start runs in a task of its own: a caller that goes away meanwhile leaves either no command or one whose
+/// session was dropped, and a dropped session does what `on_drop` says.
+pub(crate) async fn start(engine: &Engine, id: &SandboxId, spec: ExecSpec) -> Result<Box<dyn ExecSession>> {
+    let known = parse(id).ok_or_else(|| EXEC.no_sandbox(id))?;
+    let (sender, receiver) = oneshot::channel();
+    let (engine, id) = (engine.clone(), id.clone());
+    drop(tokio::spawn(async move {
+        let started = launch(&engine, &known, &id, spec).await;
+        // Nobody there: the session is dropped here.
+        drop(sender.send(started));
+    }));
+    let lost = |_| Error::new(ErrorKind::Internal, "exec", "the task that starts the command has died");
+    let session = receiver.await.map_err(lost)??;
+    Ok(Box::new(session))
+}
+
+async fn launch(
+    engine: &Engine,
+    known: &engine::SandboxId,
+    id: &SandboxId,
+    spec: ExecSpec,
+) -> Result<LocalSession> {
+    let asked = engine_spec(&spec)?;
+    let started = match engine.exec(known, asked).await {
+        Ok(started) => started,
+        Err(error) => return Err(refused(engine, id, error).await),
+    };
+    let kill = spec.options.on_drop == OnDrop::Kill;
+    let session = LocalSession::new(engine.clone(), known.clone(), started, kill);
+    if let Stdin::Bytes(bytes) = &spec.options.stdin {
+        feed(&session, bytes).await?;
+    }
+    Ok(session)
+}
+
+/// Follows a command that was started earlier.
+pub(crate) async fn attach(engine: &Engine, id: &SandboxId, exec: &ExecId) -> Result<Box<dyn ExecSession>> {
+    let attempt = Attempt("attach");
+    let known = parse(id).ok_or_else(|| attempt.no_sandbox(id))?;
+    engine.sandbox(&known).await.map_err(attempt.on(Subject::Sandbox))?;
+    let missing = |_| {
+        let error = Error::new(ErrorKind::NotFound, "attach", format!("no command {exec} in sandbox {id}"));
+        error.with_subject(Subject::Exec)
+    };
+    let command = engine::ExecId::parse(exec.as_str()).map_err(missing)?;
+    engine.exec_state(&known, &command).await.map_err(attempt.on(Subject::Exec))?;
+    Ok(Box::new(LocalSession::new(engine.clone(), known, command, false)))
+}
+
+fn engine_spec(spec: &ExecSpec) -> Result<engine::ExecSpec> {
+    let options = &spec.options;
+    let mut asked = engine::ExecSpec::default();
+    if let Some(id) = &options.exec_id {
+        let bad = |error: engine::Error| Error::invalid("exec", "options.execId", error.to_string());
+        asked.id = Some(engine::ExecId::parse(id.as_str()).map_err(bad)?);
+    }
+    asked.argv.clone_from(&spec.argv);
+    let values = options.secrets.iter().filter_map(|source| match source {
+        SecretSource::Values(env) => Some(env),
+        SecretSource::Named(_) => None,
+    });
+    let all = std::iter::once(&options.env).chain(values);
+    asked.env =
+        all.flat_map(|env| env.iter()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    asked.workdir.clone_from(&options.cwd);
+    asked.timeout = options.timeout();
+    asked.stdin = options.stdin != Stdin::Closed;
+    Ok(asked)
+}
+
+/// Says what was missing: the engine names a sandbox and a directory with the same kind.
+async fn refused(engine: &Engine, id: &SandboxId, error: engine::Error) -> Error {
+    if !matches!(error.kind(), engine::ErrorKind::NotFound | engine::ErrorKind::FailedPrecondition) {
+        return EXEC.failed()(error);
+    }
+    match require_running(engine, EXEC, id).await {
+        Err(gone) => gone,
+        Ok(()) => EXEC.on(Subject::WorkingDirectory)(error),
+    }
+}
+
+/// Gives a command its whole input. A command that ends without reading it is no failure.
+async fn feed(session: &LocalSession, bytes: &Bytes) -> Result<()> {
+    let mut offset = 0;
+    while offset < bytes.len() {
+        let piece = bytes.slice(offset..bytes.len().min(offset + PIECE));
+        let length = piece.len();
+        match session.write_stdin(offset as u64, piece).await {
+            Err(error) if error.kind() == ErrorKind::FailedPrecondition => return Ok(()),
+            written => written?,
+        }
+        offset += length;
+    }
+    session.close_stdin().await
+}

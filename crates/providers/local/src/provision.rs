@@ -1,0 +1,273 @@
+//! Making a sandbox: once per key, whole or not at all.
+
+use std::time::Duration;
+
+use openlattice::{
+    Attachment, ComputeProviderExt, Error, ErrorKind, ExecSpec, ProvisionSpec, Result, SandboxId,
+    SandboxInfo, SecretSource, Subject,
+};
+use openlattice_engine as engine;
+use openlattice_engine::Engine;
+
+use crate::error::Attempt;
+use crate::note::Note;
+use crate::provider::{LocalProvider, parse};
+use crate::{info, key, owner, pending};
+
+/// Id of the initial command. It is the same for everybody who repeats a key, so that the command runs once.
+const INITIAL: &str = "initial-command";
+/// How long to wait between two looks at a sandbox that another process is making.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Provisions by a checked spec, from an image or a snapshot.
+pub(crate) async fn provision(
+    provider: &LocalProvider,
+    spec: ProvisionSpec,
+    snapshot: Option<&str>,
+) -> Result<SandboxInfo> {
+    let attempt = Attempt(if snapshot.is_some() { "restore" } else { "provision" });
+    pending::check_tags(&spec.tags)?;
+    check_architecture(attempt, &spec)?;
+    let image = find_image(&provider.engine, attempt, &spec, snapshot).await?;
+    let plan = Plan {
+        attempt,
+        image,
+        digest: spec.key.as_deref().map(|key| key::spec_digest(key, &spec, snapshot)),
+        spec,
+    };
+    match plan.spec.key.clone() {
+        None => plan.make(provider, None).await,
+        Some(key) => plan.make_once(provider, &key).await,
+    }
+}
+
+/// Refuses a sandbox that is unknown or has ended.
+pub(crate) async fn require_running(engine: &Engine, attempt: Attempt, id: &SandboxId) -> Result<()> {
+    let known = parse(id).ok_or_else(|| attempt.no_sandbox(id))?;
+    let found = engine.sandbox(&known).await.map_err(attempt.on(Subject::Sandbox))?;
+    match found.state {
+        engine::SandboxState::Ended(_) => Err(attempt.no_sandbox(id)),
+        _ => Ok(()),
+    }
+}
+
+fn check_architecture(attempt: Attempt, spec: &ProvisionSpec) -> Result<()> {
+    let here = std::env::consts::ARCH;
+    match spec.placement.architecture.as_deref() {
+        Some(wanted) if wanted != here => Err(Error::unsupported(attempt.0, "placement.architecture")
+            .with_hint(format!("this machine is {here}; leave the architecture out"))),
+        _ => Ok(()),
+    }
+}
+
+async fn find_image(
+    engine: &Engine,
+    attempt: Attempt,
+    spec: &ProvisionSpec,
+    snapshot: Option<&str>,
+) -> Result<String> {
+    let (reference, subject) = match snapshot {
+        Some(id) => (id, Subject::Snapshot),
+        None => (spec.runtime.image.as_deref().unwrap_or("host"), Subject::Image),
+    };
+    match engine.image(reference).await {
+        Ok(_) => Ok(reference.to_owned()),
+        // A text that cannot be the name of an image is the name of no image.
+        Err(error)
+            if matches!(error.kind(), engine::ErrorKind::NotFound | engine::ErrorKind::InvalidArgument) =>
+        {
+            let missing = Error::new(ErrorKind::NotFound, attempt.0, error.to_string()).with_subject(subject);
+            Err(missing
+                .with_context("image", reference)
+                .with_hint("`lattice images ls` lists what the store has"))
+        }
+        Err(error) => Err(attempt.failed()(error)),
+    }
+}
+
+/// A spec that was checked against everything that can be known before something is made.
+struct Plan {
+    attempt: Attempt,
+    image: String,
+    digest: Option<String>,
+    spec: ProvisionSpec,
+}
+
+impl Plan {
+    /// Finds the sandbox of a key or makes it.
+    async fn make_once(&self, provider: &LocalProvider, key: &str) -> Result<SandboxInfo> {
+        for number in 0..key::ATTEMPTS {
+            let id = key::sandbox_id(key, number);
+            match provider.engine.sandbox(&id).await {
+                Ok(found) => {
+                    if let Some(info) = self.adopt(provider, found).await? {
+                        return Ok(info);
+                    }
+                }
+                Err(error) if error.kind() == engine::ErrorKind::NotFound => {
+                    match self.make(provider, Some(id.clone())).await {
+                        // Somebody else was quicker, unless it is the sandbox's name that is taken.
+                        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                            let Ok(found) = provider.engine.sandbox(&id).await else { return Err(error) };
+                            if let Some(info) = self.adopt(provider, found).await? {
+                                return Ok(info);
+                            }
+                        }
+                        made => return made,
+                    }
+                }
+                Err(error) => return Err(self.attempt.failed()(error)),
+            }
+        }
+        let message = format!("{} provisions with this key have failed", key::ATTEMPTS);
+        Err(Error::new(ErrorKind::ResourceExhausted, self.attempt.0, message).with_hint("use another key"))
+    }
+
+    /// Takes the sandbox that has the id of our key; nothing when it is the remains of a failed attempt.
+    async fn adopt(
+        &self,
+        provider: &LocalProvider,
+        found: engine::SandboxInfo,
+    ) -> Result<Option<SandboxInfo>> {
+        let found = self.settled(&provider.engine, found).await?;
+        let ended = match &found.state {
+            engine::SandboxState::Ended(end) => Some(end.reason),
+            _ => None,
+        };
+        let failed =
+            ended == Some(engine::EndReason::Failed) || (ended.is_some() && pending::is_pending(&found.tags));
+        if failed {
+            return Ok(None);
+        }
+        if Note::read(&found.note).spec != self.digest {
+            let message = "the key was used with another spec";
+            let error =
+                Error::new(ErrorKind::AlreadyExists, self.attempt.0, message).with_subject(Subject::Name);
+            return Err(error.with_context("sandbox", &found.id).with_hint("use a new key for another spec"));
+        }
+        if pending::is_pending(&found.tags) {
+            return self.finish(provider, found).await.map(Some);
+        }
+        Ok(Some(info::sandbox(found)))
+    }
+
+    /// Waits while another process makes the sandbox.
+    async fn settled(&self, engine: &Engine, mut found: engine::SandboxInfo) -> Result<engine::SandboxInfo> {
+        while found.state == engine::SandboxState::Creating {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            found = engine.sandbox(&found.id).await.map_err(self.attempt.failed())?;
+        }
+        Ok(found)
+    }
+
+    async fn make(&self, provider: &LocalProvider, id: Option<engine::SandboxId>) -> Result<SandboxInfo> {
+        let made = provider.engine.create(self.engine_spec(id)).await;
+        let made = made.map_err(self.attempt.on(Subject::Name))?;
+        self.finish(provider, made).await
+    }
+
+    /// Runs the initial command, if there is one; a failure, or being dropped meanwhile, ends the sandbox.
+    async fn finish(&self, provider: &LocalProvider, made: engine::SandboxInfo) -> Result<SandboxInfo> {
+        if self.spec.runtime.command.is_empty() {
+            return Ok(info::sandbox(made));
+        }
+        let guard = Undo::new(&provider.engine, &made.id);
+        let outcome = self.run_initial(provider, &made).await;
+        if let Err(error) = outcome {
+            guard.undo_now().await;
+            return Err(error);
+        }
+        guard.disarm();
+        Ok(info::sandbox(made))
+    }
+
+    async fn run_initial(&self, provider: &LocalProvider, made: &engine::SandboxInfo) -> Result<()> {
+        let id = SandboxId::new(made.id.as_str());
+        let mut command = ExecSpec::new(self.spec.runtime.command.clone());
+        command.options.exec_id = Some(INITIAL.into());
+        let result = provider.run(&id, command, openlattice::Callbacks::none()).await;
+        let failed = |message: String| {
+            Error::new(ErrorKind::FailedPrecondition, self.attempt.0, message)
+                .with_subject(Subject::InitialCommand)
+        };
+        let result = result.map_err(|error| failed(error.message().to_owned()).with_source(error))?;
+        if !result.is_success() {
+            return Err(
+                failed(format!("the initial command ended with {}", result.status.exit)).with_output(result)
+            );
+        }
+        let tags = pending::without_mark(&made.tags);
+        provider.engine.set_tags(&made.id, tags).await.map_err(self.attempt.failed())
+    }
+
+    fn engine_spec(&self, id: Option<engine::SandboxId>) -> engine::SandboxSpec {
+        let owner = owner::this_process();
+        let spec = &self.spec;
+        let bound = spec.attachment == Attachment::Bound;
+        let mut made = engine::SandboxSpec::default();
+        made.id = id;
+        made.image.clone_from(&self.image);
+        made.env = environment(spec);
+        made.workdir.clone_from(&spec.runtime.workdir);
+        made.limits = engine::Limits {
+            memory_bytes: spec.resources.memory_limit_bytes,
+            milli_cpus: spec.resources.cpu_limit_millis.map(u64::from),
+            pids: spec.resources.pids_limit.map(u64::from),
+        };
+        made.lifetime = spec.duration.max();
+        made.idle_timeout = spec.duration.idle();
+        made.name.clone_from(&spec.name);
+        made.tags.clone_from(&spec.tags);
+        if !spec.runtime.command.is_empty() {
+            pending::mark(&mut made.tags, owner.as_ref());
+        }
+        made.owner = if bound { engine::Owner::ThisProcess } else { engine::Owner::Detached };
+        made.note = Note { spec: self.digest.clone(), owner: owner.filter(|_| bound) }.write();
+        made
+    }
+}
+
+/// Plain variables, then secret ones, which win. Named secrets were refused before.
+fn environment(spec: &ProvisionSpec) -> Vec<(String, String)> {
+    let values = spec.secrets.iter().filter_map(|source| match source {
+        SecretSource::Values(env) => Some(env),
+        SecretSource::Named(_) => None,
+    });
+    let all = std::iter::once(&spec.env).chain(values);
+    all.flat_map(|env| env.iter()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Ends a sandbox when the provision that made it does not come to its end.
+struct Undo {
+    engine: Engine,
+    id: Option<engine::SandboxId>,
+}
+
+impl Undo {
+    fn new(engine: &Engine, id: &engine::SandboxId) -> Self {
+        Self { engine: engine.clone(), id: Some(id.clone()) }
+    }
+
+    fn disarm(mut self) {
+        self.id = None;
+    }
+
+    /// Ends it before the error is reported. What cannot be ended now is ended by `gc`, by its mark.
+    async fn undo_now(self) {
+        if let Some(id) = &self.id
+            && self.engine.terminate(id).await.is_ok()
+        {
+            self.disarm();
+        }
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        let Some(id) = self.id.take() else { return };
+        let engine = self.engine.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn(async move { engine.terminate(&id).await }));
+        }
+    }
+}
