@@ -8,8 +8,10 @@ starts the next one on the same store and answers with its address on our standa
 
 import asyncio
 import os
+import subprocess
 import sys
 
+from modal._utils.async_utils import synchronize_api
 from modal.app import _App
 from modal.container_process import _ContainerProcess
 from modal.image import _Image
@@ -27,14 +29,14 @@ def wanted(word):
 def check(found, expected, what):
     """Prints a line per fact and ends the test at the first that does not hold."""
     if found != expected:
-        sys.exit(f"FAILED {what}: {found!r}, wanted {expected!r}")
+        raise AssertionError(f"{what}: {found!r}, wanted {expected!r}")
     print(f"ok {what}", flush=True)
 
 
-def crash(kind):
-    """Has the server killed and restarted; returns the new address."""
+async def crash(kind):
+    """Has the server killed and restarted; returns the new address. The client's loop goes on meanwhile."""
     print(f"crash {kind}", flush=True)
-    return sys.stdin.readline().strip()
+    return (await asyncio.to_thread(sys.stdin.readline)).strip()
 
 
 async def start():
@@ -48,7 +50,7 @@ async def read_through_a_crash(process):
     """Reads three lines, has the server killed, and goes on reading with the same reader."""
     lines = aiter(process.stdout)
     seen = [await anext(lines) for _ in range(3)]
-    crash("same-port")
+    await crash("same-port")
     seen += [await anext(lines) for _ in range(3)]
     check("".join(seen), wanted("line")[: len("".join(seen))], "a live reader goes on where it was")
 
@@ -57,12 +59,11 @@ async def first_client():
     """Runs until the second crash, then hands over to a client of its own."""
     sandbox, process = await start()
     await read_through_a_crash(process)
-    url = crash("other-port")
+    url = await crash("other-port")
     script = os.path.abspath(__file__)
     environment = os.environ | {"MODAL_SERVER_URL": url}
     command = [sys.executable, script, sandbox.object_id, process._process_id]
-    child = await asyncio.create_subprocess_exec(*command, env=environment)
-    sys.exit(await child.wait())
+    return await asyncio.to_thread(subprocess.call, command, env=environment)
 
 
 async def second_client(sandbox_id, exec_id):
@@ -79,6 +80,13 @@ async def second_client(sandbox_id, exec_id):
     check(err, wanted("error"), "stderr is complete from offset 0")
     check(await process.wait(), 9, "the exit code arrives")
     check(await sandbox.terminate(wait=True), 137, "the sandbox ends")
+    return 0
 
 
-asyncio.run(second_client(*sys.argv[1:]) if len(sys.argv) > 1 else first_client())
+async def main():
+    """The first client without arguments, the second with the two ids."""
+    return await (second_client(*sys.argv[1:]) if len(sys.argv) > 1 else first_client())
+
+
+# The client's own event loop runs its objects; this makes a blocking function of a coroutine on that loop.
+sys.exit(synchronize_api(main)())
