@@ -47,11 +47,7 @@ impl OutputReader for Reader {
     async fn next_chunk(&mut self) -> Result<Option<OutputChunk>> {
         let start = self.offset;
         if self.fails_after.is_some_and(|bound| start as u64 >= bound) {
-            return Err(openlattice::Error::new(
-                openlattice::ErrorKind::Unavailable,
-                "read output",
-                "cut off",
-            ));
+            return Err(Error::new(ErrorKind::Unavailable, "read output", "cut off"));
         }
         let end = self.text.len().min(start + 3);
         self.offset = end;
