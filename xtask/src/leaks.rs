@@ -1,6 +1,6 @@
 //! What a test run must not leave behind: processes, mounts, control groups, network namespaces, temporary folders.
 //!
-//! Every test makes its stores below one folder, named by `OPENLATTICE_TEST_DIR`. A watcher writes down the id of each
+//! Every test makes its stores below one folder, named by `OPENLATTICE_TEST_DIR` and `TMPDIR`. A watcher writes down the id of each
 //! store that appears there, so that a leak is found by its store even after the store's folder is gone, and so that
 //! other runs on the same machine are never counted.
 

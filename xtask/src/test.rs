@@ -49,12 +49,13 @@ struct Counts {
     skips: Vec<String>,
 }
 
-/// Unit, integration and conformance tests of every crate.
+/// Unit, integration and conformance tests of every crate; all temporary folders lie in `test_dir`.
 fn crates(workspace: &Workspace, test_dir: &Path) -> Result<String> {
     let mut cargo = workspace.cargo();
     cargo
         .args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"])
-        .env("OPENLATTICE_TEST_DIR", test_dir);
+        .env("OPENLATTICE_TEST_DIR", test_dir)
+        .env("TMPDIR", test_dir);
     let mut counts = Counts::default();
     let outcome = program::watch(&mut cargo, |line| counts.see(line));
     for skip in &counts.skips {
