@@ -31,7 +31,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<String> {
     let graph = Metadata::load(workspace)?;
     let faults = faults(&graph, &rules);
     if !faults.is_empty() {
-        return Err(Failure::new(format!("deny:\n  {}", faults.join("\n  "))));
+        return Err(Failure::new(format!("{} faults:\n  {}", faults.len(), faults.join("\n  "))));
     }
     for (name, versions) in duplicates(&graph) {
         println!("warning: {name} is in the tree {} times: {}", versions.len(), versions.join(", "));

@@ -84,7 +84,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<String> {
     if faults.is_empty() {
         return Ok(format!("{} crates, every arrow goes down", graph.members.len()));
     }
-    Err(Failure::new(format!("layering:\n  {}", faults.join("\n  "))))
+    Err(Failure::new(format!("{} faults:\n  {}", faults.len(), faults.join("\n  "))))
 }
 
 /// Direct dependencies among our crates that the table does not allow.
