@@ -27,8 +27,10 @@
 mod behaviour;
 mod candidate;
 mod case;
+mod judge;
 mod runner;
 mod verdict;
 
 pub use candidate::{Candidate, Settings};
+pub use judge::{Judged, Judgement, judge};
 pub use runner::run;

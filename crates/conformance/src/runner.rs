@@ -1,11 +1,9 @@
 //! Runs the behaviours as the tests of a binary.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use openlattice::Result;
 use tokio::runtime::{Builder, Runtime};
@@ -13,6 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::behaviour::{self, Behaviour};
 use crate::candidate::Candidate;
 use crate::case::Case;
+use crate::judge::outcome;
 use crate::verdict::{Failure, Verdict};
 
 /// Judges a provider: the whole `main` of a test binary without a harness.
@@ -58,30 +57,9 @@ fn names() -> Vec<Trial> {
 /// Makes a test of a behaviour.
 fn trial(runtime: &Arc<Runtime>, candidate: &Arc<Candidate>, one: Behaviour) -> Trial {
     let (runtime, candidate) = (Arc::clone(runtime), Arc::clone(candidate));
-    Trial::ignorable_test(one.name, move || match runtime.block_on(judge(Case::new(candidate), one)) {
+    Trial::ignorable_test(one.name, move || match runtime.block_on(outcome(Case::new(candidate), one)) {
         Ok(Verdict::Passed) => Ok(Completion::Completed),
         Ok(Verdict::Skipped(reason)) => Ok(Completion::ignored_with(reason)),
         Err(Failure(reason)) => Err(Failed::from(reason)),
     })
-}
-
-/// Runs a behaviour within its deadline, and removes what it made, however it ended.
-async fn judge(case: Case, one: Behaviour) -> Result<Verdict, Failure> {
-    let deadline = case.settings().deadline;
-    let test = AssertUnwindSafe((one.run)(case.clone())).catch_unwind();
-    let outcome = match tokio::time::timeout(deadline, test).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err(Failure("the test panicked".to_owned())),
-        Err(_) => Err(Failure(format!("not finished after {deadline:?}"))),
-    };
-    let clean = match tokio::time::timeout(deadline, case.clean_up()).await {
-        Ok(clean) => clean,
-        Err(_) => Err(Failure(format!("not cleaned up after {deadline:?}"))),
-    };
-    match (outcome, clean) {
-        (Ok(verdict), Ok(())) => Ok(verdict),
-        (Ok(_), Err(left)) => Err(left),
-        (Err(failure), Ok(())) => Err(failure),
-        (Err(failure), Err(left)) => Err(Failure(format!("{}\nand on cleaning up: {}", failure.0, left.0))),
-    }
 }

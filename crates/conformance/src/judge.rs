@@ -1,0 +1,73 @@
+//! Judges a provider from within a program, one behaviour after the other.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+
+use crate::behaviour::{self, Behaviour};
+use crate::candidate::Candidate;
+use crate::case::Case;
+use crate::verdict::{Failure, Outcome, Verdict};
+
+/// Says how a behaviour was judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It holds.
+    Holds,
+    /// It cannot be judged here, for this reason.
+    Skipped(String),
+    /// It does not hold, for this reason.
+    Broken(String),
+}
+
+/// Holds the judgement of one behaviour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// The behaviour's name, such as `m13_a_non_zero_exit_is_a_result`.
+    pub name: &'static str,
+    /// How it was judged.
+    pub judgement: Judgement,
+}
+
+/// Judges the behaviours whose names start with one of the prefixes, one after the other, and returns a judgement of each.
+///
+/// For programs that look at the judgements, such as a test that proves that a broken provider is caught; a test binary uses
+/// [`run`](crate::run). Needs a tokio runtime with timers. Dropping the future may leave the sandboxes of the behaviour that
+/// is being judged; they end by their life time.
+pub async fn judge(candidate: Candidate, prefixes: &[&str]) -> Vec<Judged> {
+    let candidate = Arc::new(candidate);
+    let mut all = Vec::new();
+    let chosen = |one: &Behaviour| prefixes.iter().any(|prefix| one.name.starts_with(prefix));
+    for one in behaviour::all().into_iter().filter(chosen) {
+        let name = one.name;
+        let judgement = match outcome(Case::new(Arc::clone(&candidate)), one).await {
+            Ok(Verdict::Passed) => Judgement::Holds,
+            Ok(Verdict::Skipped(reason)) => Judgement::Skipped(reason),
+            Err(Failure(reason)) => Judgement::Broken(reason),
+        };
+        all.push(Judged { name, judgement });
+    }
+    all
+}
+
+/// Runs a behaviour within its deadline, and removes what it made, however it ended.
+pub(crate) async fn outcome(case: Case, one: Behaviour) -> Outcome {
+    let deadline = case.settings().deadline;
+    let test = AssertUnwindSafe((one.run)(case.clone())).catch_unwind();
+    let outcome = match tokio::time::timeout(deadline, test).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(Failure("the test panicked".to_owned())),
+        Err(_) => Err(Failure(format!("not finished after {deadline:?}"))),
+    };
+    let clean = match tokio::time::timeout(deadline, case.clean_up()).await {
+        Ok(clean) => clean,
+        Err(_) => Err(Failure(format!("not cleaned up after {deadline:?}"))),
+    };
+    match (outcome, clean) {
+        (Ok(verdict), Ok(())) => Ok(verdict),
+        (Ok(_), Err(left)) => Err(left),
+        (Err(failure), Ok(())) => Err(failure),
+        (Err(failure), Err(left)) => Err(Failure(format!("{}\nand on cleaning up: {}", failure.0, left.0))),
+    }
+}
