@@ -17,6 +17,18 @@
 //! - [`Extensions`] hold powers beyond the trait, found by the trait that describes them: [`Files`],
 //!   [`Network`], [`Metrics`], and whatever a provider adds.
 //!
+//! ```
+//! use std::sync::Arc;
+//! use openlattice::{ComputeProvider, ComputeProviderExt, ExecSpec, ProvisionSpec, Result};
+//!
+//! async fn greet(provider: Arc<dyn ComputeProvider>) -> Result<String> {
+//!     let node = provider.provision_node(ProvisionSpec::new("host").with_max_seconds(60)).await?;
+//!     let result = node.run(ExecSpec::new(["printf", "%s", "good day"])).await?;
+//!     node.destroy().await?;
+//!     Ok(result.stdout_text().into_owned())
+//! }
+//! ```
+//!
 //! The crate does no input or output, starts no task, reads no environment, and needs no runtime.
 
 mod capability;
