@@ -1,1 +1,9 @@
-//! Raw system calls behind safe functions.
+//! Raw system calls behind safe functions: what the engine needs and rustix does not have.
+//!
+//! The only crate of the engine's process that contains `unsafe`.
+
+#![allow(unsafe_code, reason = "this crate exists to hold it; every block says why it is sound")]
+
+mod idmap;
+
+pub use idmap::idmap;

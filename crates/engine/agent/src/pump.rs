@@ -1,0 +1,86 @@
+//! Moving output from pipes to spools.
+
+use crate::exec::{State, Stream};
+use crate::serve::{Kind, Server};
+use crate::sys::{self, Errno};
+
+/// Bytes moved at a time: what a pipe holds.
+pub(crate) const CHUNK: usize = 64 << 10;
+/// Chunks per event, so that one loud command does not keep the others waiting.
+const ROUNDS: usize = 4;
+
+/// Output number `which` is readable, or has ended.
+pub(crate) fn readable(server: &mut Server, index: usize, which: usize) {
+    for _ in 0..ROUNDS {
+        match take(server, index, which, CHUNK) {
+            Taken::Some(n) if n < CHUNK => return,
+            Taken::Some(_) => {}
+            Taken::Nothing => return,
+            Taken::End => {
+                server.unwatch(index, if which == 0 { Kind::Stdout } else { Kind::Stderr });
+                server.release_if_done(index);
+                return;
+            }
+        }
+    }
+}
+
+/// Takes what the pipes of an ended command hold, and no more: somebody it left behind may write for ever.
+pub(crate) fn drain(server: &mut Server, index: usize) {
+    for which in 0..2 {
+        let pipe = &server.execs[index].output[which].pipe;
+        let mut left = if pipe.is_some() { sys::waiting(pipe.raw()).unwrap_or(0) } else { 0 };
+        while left > 0 {
+            match take(server, index, which, left.min(CHUNK)) {
+                Taken::Some(n) => left -= n,
+                Taken::Nothing | Taken::End => break,
+            }
+        }
+    }
+}
+
+enum Taken {
+    Some(usize),
+    Nothing,
+    End,
+}
+
+fn take(server: &mut Server, index: usize, which: usize, most: usize) -> Taken {
+    let exec = &mut server.execs[index];
+    let stream = &mut exec.output[which];
+    let buffer = &mut server.buffer.bytes_mut()[..most];
+    match sys::read(stream.pipe.raw(), buffer) {
+        Ok(0) => Taken::End,
+        Ok(n) => {
+            server.buffer_touched |= n;
+            if exec.state != State::Lingering {
+                keep(stream, &buffer[..n], exec.quota);
+            }
+            Taken::Some(n)
+        }
+        Err(Errno::EAGAIN) => Taken::Nothing,
+        Err(_) => Taken::End,
+    }
+}
+
+/// Appends to the spool up to the quota, or until the disk is full; the rest is counted.
+fn keep(stream: &mut Stream, bytes: &[u8], quota: u64) {
+    let room = match (stream.dropped, quota) {
+        (0, 0) => bytes.len(),
+        (0, quota) => {
+            bytes.len().min(usize::try_from(quota.saturating_sub(stream.len)).unwrap_or(usize::MAX))
+        }
+        _ => 0,
+    };
+    let mut written = 0;
+    while written < room {
+        match sys::pwrite(stream.spool.raw(), &bytes[written..room], stream.len) {
+            Ok(n) if n > 0 => {
+                written += n;
+                stream.len += n as u64;
+            }
+            _ => break,
+        }
+    }
+    stream.dropped += (bytes.len() - written) as u64;
+}

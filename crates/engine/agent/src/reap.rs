@@ -1,0 +1,50 @@
+//! Reaping: the ends of commands, and of orphans that process 1 inherits.
+
+use crate::exec::{State, WaitStatus};
+use crate::protocol::reason;
+use crate::serve::Server;
+use crate::{cgroup, end, pump, start, sys};
+
+/// Reaps all that has ended.
+pub(crate) fn all(server: &mut Server) {
+    // Errors mean that there is no child at all.
+    while let Ok(Some((pid, status))) = sys::reap() {
+        one(server, pid, WaitStatus::decode(status));
+    }
+}
+
+/// Records the end of one process; orphans need none.
+pub(crate) fn one(server: &mut Server, pid: i32, end: WaitStatus) {
+    let Some(index) = server.find_pid(pid) else { return };
+    if server.execs[index].state == State::Starting {
+        // The last word of the report pipe decides whether the program ever ran.
+        start::reported(server, index);
+        if server.find_pid(pid) != Some(index) {
+            return;
+        }
+    }
+    finish(server, index, end);
+}
+
+fn finish(server: &mut Server, index: usize, end: WaitStatus) {
+    pump::drain(server, index);
+    let oom_now = cgroup::oom_kills(&server.handles.oom);
+    let exec = &mut server.execs[index];
+    exec.judge_oom(end, oom_now);
+    exec.write_end(end);
+    let (main, oom) = (exec.main, exec.flags & crate::protocol::flag::OOM != 0);
+    server.retire(index);
+    if main && !server.ending {
+        match end {
+            _ if oom => end::sandbox(server, reason::OOM, sys::SIGKILL),
+            WaitStatus::Exited(code) => end::sandbox(server, reason::EXITED, code),
+            WaitStatus::Signaled(signal) => end::sandbox(server, reason::SIGNALED, signal),
+        }
+    }
+}
+
+/// Waits for a child that is exiting.
+pub(crate) fn wait_for(pid: i32) {
+    // ECHILD: somebody reaped it already, which is as good.
+    let _ = sys::wait(pid);
+}

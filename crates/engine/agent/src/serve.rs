@@ -1,0 +1,319 @@
+//! Process 1 at work: one loop over everything that can happen.
+
+use crate::clients::{self, Client, MAX_CLIENTS};
+use crate::exec::{Exec, SLOTS, State, Waiter};
+use crate::memory::Map;
+use crate::plan::Plan;
+use crate::protocol::{SETUP_FD, op, reason, stage};
+use crate::records::Reply;
+use crate::setup::Handles;
+use crate::sys::{self, Event, Fd, Result};
+use crate::{cgroup, end, pump, reap, start, stdin, timers};
+
+/// What a watched descriptor is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Listener = 0,
+    Signals = 1,
+    Timer = 2,
+    Client = 3,
+    Report = 4,
+    Stdin = 5,
+    Stdout = 6,
+    Stderr = 7,
+}
+
+/// Everything that process 1 knows.
+pub(crate) struct Server {
+    pub(crate) plan: Plan,
+    pub(crate) handles: Handles,
+    epoll: Fd,
+    signals: Fd,
+    pub(crate) timer: Fd,
+    pub(crate) clients: &'static mut [Client],
+    pub(crate) execs: &'static mut [Exec],
+    /// Slots of `execs` that were ever used.
+    pub(crate) used: usize,
+    /// Commands that live.
+    pub(crate) running: usize,
+    /// Last generation given to a slot.
+    pub(crate) generation: u32,
+    /// For moving bytes.
+    pub(crate) buffer: Map,
+    /// Non-zero, and large when many pages of it were touched.
+    pub(crate) buffer_touched: usize,
+    /// A deadline came or went.
+    pub(crate) timers_changed: bool,
+    /// The sandbox is being ended.
+    pub(crate) ending: bool,
+    /// Boot-time nanoseconds of READY.
+    pub(crate) started_ns: u64,
+    /// Boot-time nanoseconds of the last request or end of a command.
+    pub(crate) active_ns: u64,
+}
+
+/// Tells the engine that all is ready and serves until the end.
+pub(crate) fn run(plan: Plan, handles: Handles) -> ! {
+    match prepare(plan, handles) {
+        Ok(mut server) => serve(&mut server),
+        Err(errno) => {
+            // If the engine is gone nobody is left to tell.
+            let _ = Reply::failed(op::READY, 0, errno, stage::RESOURCES).send(SETUP_FD, 0);
+            sys::exit(1)
+        }
+    }
+}
+
+fn prepare(plan: Plan, handles: Handles) -> Result<Server> {
+    const ALL_SIGNALS: u64 = u64::MAX;
+    const SIGCHLD: u64 = 1 << (sys::SIGCHLD - 1);
+    sys::set_signal_mask(ALL_SIGNALS)?;
+    let now = sys::now(sys::CLOCK_BOOTTIME);
+    let mut server = Server {
+        plan,
+        handles,
+        epoll: sys::epoll()?,
+        signals: sys::signal_fd(SIGCHLD)?,
+        timer: sys::timer()?,
+        // SAFETY: zeros are a client without a socket.
+        clients: unsafe { Map::new(MAX_CLIENTS * size_of::<Client>())?.into_table() },
+        // SAFETY: zeros are a free slot.
+        execs: unsafe { Map::new(SLOTS * size_of::<Exec>())?.into_table() },
+        used: 0,
+        running: 0,
+        generation: 0,
+        buffer: Map::new(pump::CHUNK)?,
+        buffer_touched: 0,
+        timers_changed: false,
+        ending: false,
+        started_ns: now,
+        active_ns: now,
+    };
+    sys::set_nonblocking(server.handles.listener.raw())?;
+    server.watch(server.handles.listener.raw(), Kind::Listener, 0, 0, sys::EPOLLIN)?;
+    server.watch(server.signals.raw(), Kind::Signals, 0, 0, sys::EPOLLIN)?;
+    server.watch(server.timer.raw(), Kind::Timer, 0, 0, sys::EPOLLIN)?;
+    timers::check(&mut server);
+    Reply::new(op::READY, 0).send(SETUP_FD, 0)?;
+    // The channel's place, and what the engine gave as 1 and 2, must never become a command's.
+    for standard in 0..3 {
+        sys::duplicate(server.handles.null.raw(), standard)?;
+    }
+    Ok(server)
+}
+
+fn serve(server: &mut Server) -> ! {
+    const EVENTS: usize = 32;
+    let mut events = [Event::default(); EVENTS];
+    loop {
+        let count = match sys::epoll_wait(server.epoll.raw(), &mut events, -1) {
+            Ok(count) => count,
+            Err(errno) => end::sandbox(server, reason::FAILED, errno.0),
+        };
+        for event in &events[..count] {
+            dispatch(server, *event);
+        }
+        if server.timers_changed {
+            timers::check(server);
+        }
+        server.forget_buffer();
+    }
+}
+
+fn dispatch(server: &mut Server, event: Event) {
+    let (token, events) = (event.token, event.events);
+    let (kind, generation, index) = ((token >> 56) as u8, (token >> 24) as u32, (token & 0xff_ffff) as usize);
+    if kind == Kind::Client as u8 {
+        if server
+            .clients
+            .get(index)
+            .is_some_and(|client| client.socket.is_some() && client.generation == generation)
+        {
+            clients::readable(server, index);
+        }
+        return;
+    }
+    if kind < Kind::Client as u8 {
+        return dispatch_own(server, kind);
+    }
+    // An event of this batch may be about a slot that an earlier one has freed.
+    let current = |exec: &Exec| exec.state != State::Free && exec.generation == generation;
+    if !server.execs.get(index).is_some_and(current) {
+        return;
+    }
+    let exec = &server.execs[index];
+    match kind {
+        k if k == Kind::Report as u8 && exec.state == State::Starting => start::reported(server, index),
+        k if k == Kind::Stdin as u8 && exec.input.pipe.is_some() => stdin::writable(server, index, events),
+        k if k == Kind::Stdout as u8 && exec.output[0].pipe.is_some() => pump::readable(server, index, 0),
+        k if k == Kind::Stderr as u8 && exec.output[1].pipe.is_some() => pump::readable(server, index, 1),
+        _ => {}
+    }
+}
+
+fn dispatch_own(server: &mut Server, kind: u8) {
+    // Contents do not matter: both are looked at in full.
+    let mut buffer = [0u8; 128];
+    if kind == Kind::Listener as u8 {
+        clients::accept(server);
+    } else if kind == Kind::Signals as u8 {
+        while sys::read(server.signals.raw(), &mut buffer).is_ok() {}
+        reap::all(server);
+    } else {
+        let _ = sys::read(server.timer.raw(), &mut buffer[..8]);
+        timers::check(server);
+    }
+}
+
+impl Server {
+    /// Watches a descriptor.
+    pub(crate) fn watch(
+        &self,
+        fd: i32,
+        kind: Kind,
+        index: usize,
+        generation: u32,
+        events: u32,
+    ) -> Result<()> {
+        let token = (kind as u64) << 56 | u64::from(generation) << 24 | index as u64;
+        sys::epoll_ctl(self.epoll.raw(), sys::EPOLL_ADD, fd, events, token)
+    }
+
+    /// Changes what is watched for.
+    pub(crate) fn rewatch(&mut self, index: usize, kind: Kind, events: u32) {
+        let generation = self.execs[index].generation;
+        let token = (kind as u64) << 56 | u64::from(generation) << 24 | index as u64;
+        let fd = self.slot(index, kind).raw();
+        // It is in the set, and a change needs no memory.
+        let _ = sys::epoll_ctl(self.epoll.raw(), sys::EPOLL_MOD, fd, events, token);
+    }
+
+    /// Stops watching a descriptor of a command and closes it. (A child between fork and exec may hold a copy, so closing alone
+    /// would not end the watching.)
+    pub(crate) fn unwatch(&mut self, index: usize, kind: Kind) {
+        let epoll = self.epoll.raw();
+        let fd = self.slot(index, kind).take();
+        if fd.is_some() {
+            let _ = sys::epoll_ctl(epoll, sys::EPOLL_DEL, fd.raw(), 0, 0);
+        }
+    }
+
+    fn slot(&mut self, index: usize, kind: Kind) -> &mut Fd {
+        let exec = &mut self.execs[index];
+        match kind {
+            Kind::Stdin => &mut exec.input.pipe,
+            Kind::Stdout => &mut exec.output[0].pipe,
+            Kind::Stderr => &mut exec.output[1].pipe,
+            _ => &mut exec.report,
+        }
+    }
+
+    /// A command by id, also one that lingers.
+    pub(crate) fn find(&self, id: &[u8]) -> Option<usize> {
+        self.execs[..self.used].iter().position(|exec| exec.state != State::Free && exec.id() == id)
+    }
+
+    /// A living command by its pid.
+    pub(crate) fn find_pid(&self, pid: i32) -> Option<usize> {
+        self.execs[..self.used].iter().position(|exec| exec.pid == pid && exec.lives())
+    }
+
+    /// A slot for a new command; when all are taken, the one that has lingered longest gives way.
+    pub(crate) fn free_slot(&mut self) -> Option<usize> {
+        if let Some(index) = self.execs[..self.used].iter().position(|exec| exec.state == State::Free) {
+            return Some(index);
+        }
+        if self.used < self.execs.len() {
+            return Some(self.used);
+        }
+        let lingering = self.execs.iter().enumerate().filter(|(_, exec)| exec.state == State::Lingering);
+        let index = lingering.min_by_key(|(_, exec)| exec.started_ns)?.0;
+        self.release(index);
+        Some(index)
+    }
+
+    /// Puts a new command into a slot.
+    pub(crate) fn adopt(&mut self, index: usize, exec: Exec) {
+        self.generation = self.generation.wrapping_add(1);
+        self.execs[index] = Exec { generation: self.generation, ..exec };
+        self.used = self.used.max(index + 1);
+        self.running += 1;
+    }
+
+    /// A command has ended and is recorded: keeps only what others may still hold.
+    pub(crate) fn retire(&mut self, index: usize) {
+        self.unwatch(index, Kind::Stdin);
+        self.unwatch(index, Kind::Report);
+        let exec = &mut self.execs[index];
+        exec.state = State::Lingering;
+        exec.status.take();
+        exec.input.spool.take();
+        exec.output.iter_mut().for_each(|stream| drop(stream.spool.take()));
+        self.running -= 1;
+        self.active_ns = sys::now(sys::CLOCK_BOOTTIME);
+        self.timers_changed = true;
+        let gone = exec_group_gone(&self.handles.work, &mut self.execs[index]);
+        if gone { self.release(index) } else { self.release_if_done(index) }
+    }
+
+    /// Frees the slot of an ended command whose pipes are closed.
+    pub(crate) fn release_if_done(&mut self, index: usize) {
+        let exec = &self.execs[index];
+        if exec.state == State::Lingering && exec.output.iter().all(|stream| !stream.pipe.is_some()) {
+            self.release(index);
+        }
+    }
+
+    /// Frees a slot and what it holds.
+    pub(crate) fn release(&mut self, index: usize) {
+        for kind in [Kind::Report, Kind::Stdin, Kind::Stdout, Kind::Stderr] {
+            self.unwatch(index, kind);
+        }
+        if self.execs[index].lives() {
+            self.running -= 1;
+            self.timers_changed = true;
+        }
+        // Processes that are left keep the group; the engine removes it with the sandbox.
+        exec_group_gone(&self.handles.work, &mut self.execs[index]);
+        // SAFETY: zeros are a free slot.
+        let free = unsafe { core::mem::zeroed::<Exec>() };
+        self.execs[index] = free;
+    }
+
+    /// Sends a reply, if the front is still the same; one that does not take it is dropped.
+    pub(crate) fn reply(&mut self, waiter: Waiter, reply: &Reply) {
+        let index = waiter.client as usize;
+        let client = &self.clients[index];
+        if client.socket.is_some() && client.generation == waiter.generation {
+            let sent = reply.send(client.socket.raw(), 0);
+            if sent.is_err() {
+                self.drop_client(index);
+            }
+        }
+    }
+
+    /// Forgets a front.
+    pub(crate) fn drop_client(&mut self, index: usize) {
+        let socket = self.clients[index].socket.take();
+        let _ = sys::epoll_ctl(self.epoll.raw(), sys::EPOLL_DEL, socket.raw(), 0, 0);
+    }
+
+    /// Gives the pages of a buffer back that was used in full, once nothing runs.
+    fn forget_buffer(&mut self) {
+        const FEW: usize = 8 << 10;
+        if self.running == 0 && self.buffer_touched > FEW {
+            self.buffer.discard();
+            self.buffer_touched = 0;
+        }
+    }
+}
+
+/// Removes the group of a command; true when there was one and nobody is left in it.
+fn exec_group_gone(work: &Fd, exec: &mut Exec) -> bool {
+    if !exec.cgroup.is_some() || !cgroup::remove(work, exec.id()) {
+        return false;
+    }
+    exec.cgroup.take();
+    true
+}

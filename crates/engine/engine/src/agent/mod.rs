@@ -1,0 +1,177 @@
+//! Talks to the agent of a sandbox.
+
+mod body;
+pub(crate) mod records;
+mod refusal;
+
+pub(crate) use body::{ExecBody, ExecFiles};
+pub(crate) use refusal::Refusal;
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    launch::memory_file,
+    protocol::{op, role, tag},
+};
+use records::{Packet, Writer};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+    net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType},
+};
+use std::{
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::Path,
+    time::Duration,
+};
+use tokio::{io::Interest, net::UnixStream, sync::Mutex};
+
+/// Longest wait for one answer. An agent answers within milliseconds; one that does not has been taken over or hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest path that a unix address holds, without its NUL (unix(7)).
+const MAX_SOCKET_PATH: usize = 107;
+
+/// A connection to an agent. Requests on one connection go one after the other. Every method is cancel-safe in that a dropped one leaves the
+/// connection usable; whether the request was carried out is then unknown.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    /// A SEQPACKET socket: the type is borrowed for its readiness only, all transfers go through `records`.
+    socket: UnixStream,
+    /// Last sequence number; held while a request is under way.
+    seq: Mutex<u32>,
+}
+
+impl Agent {
+    /// Connects to the agent of the sandbox whose folder is `dir`. `FailedPrecondition` when none listens: the sandbox has ended.
+    pub(crate) async fn connect(dir: &Path) -> Result<Self> {
+        let socket = loop {
+            match connect(dir) {
+                // Its queue is full: connections are taken within a moment.
+                Err(Errno::AGAIN) => tokio::time::sleep(Duration::from_millis(1)).await,
+                other => break other,
+            }
+        };
+        let socket = socket.map_err(|errno| match errno {
+            Errno::CONNREFUSED | Errno::NOENT => Error::new(
+                ErrorKind::FailedPrecondition,
+                "the sandbox's agent does not run: the sandbox has ended",
+            ),
+            errno => Error::io(format!("cannot connect to the agent in {}", dir.display()), errno),
+        })?;
+        let socket = UnixStream::from_std(socket.into())
+            .map_err(|e| Error::io("cannot watch the agent's connection", e))?;
+        Ok(Self { socket, seq: Mutex::new(0) })
+    }
+
+    /// Number of commands that run.
+    #[cfg(test)]
+    pub(crate) async fn running(&self) -> Result<u32, Refusal> {
+        let reply = self.request(op::HELLO, |packet| packet, &[]).await?;
+        reply.u32(tag::RUNNING).ok_or(Refusal::Nonsense)
+    }
+
+    /// Starts a command and returns when its program runs.
+    pub(crate) async fn exec(&self, id: &str, body: ExecBody, files: ExecFiles) -> Result<(), Refusal> {
+        let body = memory_file("lattice-exec", &body.encode()?).map_err(Refusal::Local)?;
+        let spools =
+            [(role::STDIN, &files.stdin), (role::STDOUT, &files.stdout), (role::STDERR, &files.stderr)];
+        let (mut roles, mut fds) = (Vec::new(), vec![body.as_fd(), files.status.as_fd()]);
+        for (role, file) in spools {
+            if let Some(file) = file {
+                roles.push(role);
+                fds.push(file.as_fd());
+            }
+        }
+        let fill = |packet: Writer| packet.bytes(tag::EXEC_ID, id.as_bytes()).bytes(tag::ROLES, &roles);
+        self.request(op::EXEC, fill, &fds).await.map(drop)
+    }
+
+    /// Says how many bytes the input spool of a command holds, and whether no more will come.
+    pub(crate) async fn stdin(&self, id: &str, length: u64, eof: bool) -> Result<(), Refusal> {
+        let fill = |packet: Writer| {
+            packet.bytes(tag::EXEC_ID, id.as_bytes()).u64(tag::LENGTH, length).u32(tag::EOF, eof.into())
+        };
+        self.request(op::STDIN, fill, &[]).await.map(drop)
+    }
+
+    /// Bytes of input that a command was given, and whether its input is closed.
+    #[cfg(test)]
+    pub(crate) async fn stdin_status(&self, id: &str) -> Result<(u64, bool), Refusal> {
+        let reply =
+            self.request(op::STDIN_STATUS, |packet| packet.bytes(tag::EXEC_ID, id.as_bytes()), &[]).await?;
+        Ok((reply.u64(tag::LENGTH).ok_or(Refusal::Nonsense)?, reply.u32(tag::EOF) == Some(1)))
+    }
+
+    /// Sends a signal to a command's process group; with `tree` SIGKILL to all that it started.
+    pub(crate) async fn signal(&self, id: &str, signal: u32, tree: bool) -> Result<(), Refusal> {
+        let fill = |packet: Writer| {
+            packet.bytes(tag::EXEC_ID, id.as_bytes()).u32(tag::SIGNAL, signal).u32(tag::TREE, tree.into())
+        };
+        self.request(op::SIGNAL, fill, &[]).await.map(drop)
+    }
+
+    /// The sandbox's root directory, `O_PATH`, as its processes see it.
+    pub(crate) async fn root(&self) -> Result<OwnedFd, Refusal> {
+        let mut reply = self.request(op::ROOT, |packet| packet, &[]).await?;
+        reply.fds.pop().ok_or(Refusal::Nonsense)
+    }
+
+    /// Asks it to end the sandbox for one of the `reason` numbers; it answers before it does.
+    pub(crate) async fn terminate(&self, reason: u32) -> Result<(), Refusal> {
+        self.request(op::TERMINATE, |packet| packet.u32(tag::REASON, reason), &[]).await.map(drop)
+    }
+
+    async fn request(
+        &self,
+        op: u32,
+        fill: impl FnOnce(Writer) -> Writer,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<Packet, Refusal> {
+        let mut seq = self.seq.lock().await;
+        *seq = seq.wrapping_add(1);
+        let packet = fill(Writer::packet(op, *seq)).finish();
+        let exchange = tokio::time::timeout(PATIENCE, self.exchange(op, *seq, &packet, fds)).await;
+        let reply = exchange.map_err(|_elapsed| Refusal::Silent)??;
+        match reply.header.errno {
+            0 => Ok(reply),
+            errno if !(1..4096).contains(&errno) => Err(Refusal::Nonsense),
+            errno => {
+                Err(Refusal::Agent { errno: Errno::from_raw_os_error(errno), stage: reply.header.stage })
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        op: u32,
+        seq: u32,
+        packet: &[u8],
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<Packet, Refusal> {
+        let send =
+            || records::send(self.socket.as_fd(), packet, fds, SendFlags::DONTWAIT).map_err(Into::into);
+        self.socket.async_io(Interest::WRITABLE, send).await.map_err(Refusal::lost)?;
+        loop {
+            let receive = || records::receive(self.socket.as_fd(), RecvFlags::DONTWAIT).map_err(Into::into);
+            let reply = self.socket.async_io(Interest::READABLE, receive).await.map_err(Refusal::lost)?;
+            let reply = reply.ok_or(Refusal::HungUp)?;
+            // An answer to a request that was dropped may come first.
+            if reply.header.seq == seq {
+                return if reply.header.op == op { Ok(reply) } else { Err(Refusal::Nonsense) };
+            }
+        }
+    }
+}
+
+fn connect(dir: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    let path = dir.join("agent.sock");
+    if path.as_os_str().len() <= MAX_SOCKET_PATH {
+        rustix::net::connect(&socket, &SocketAddrUnix::new(&path)?)?;
+    } else {
+        let open = rustix::fs::open(dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let short = format!("/proc/self/fd/{}/agent.sock", open.as_raw_fd());
+        rustix::net::connect(&socket, &SocketAddrUnix::new(short)?)?;
+    }
+    Ok(socket)
+}

@@ -1,0 +1,75 @@
+//! Making and removing groups.
+
+use super::hierarchy::Controller;
+use rustix::io::Errno;
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Makes a group; one that is there is as good.
+pub(super) fn make(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// Passes v2 controllers on from the root of the hierarchy down to the children of `group`.
+pub(super) fn delegate(root: &Path, group: &Path, files: &[(Controller, &str, String)]) -> io::Result<()> {
+    let names: BTreeSet<&str> = files.iter().map(|(controller, ..)| controller.name()).collect();
+    let enable: Vec<String> = names.iter().map(|name| format!("+{name}")).collect();
+    let mut levels: Vec<&Path> = group.ancestors().take_while(|level| level.starts_with(root)).collect();
+    levels.reverse();
+    for level in levels {
+        fs::write(level.join("cgroup.subtree_control"), enable.join(" "))?;
+    }
+    Ok(())
+}
+
+/// Kills what is in a group where the hierarchy can, and removes it with the groups below it; then the two above it, if nothing else is in them.
+pub(super) fn remove(group: &Path, patience: Duration) -> io::Result<()> {
+    match fs::write(group.join("cgroup.kill"), "1") {
+        // v1 has no such file, and an absent group nothing to kill.
+        Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            return Err(e);
+        }
+        _ => {}
+    }
+    let start = Instant::now();
+    while !remove_once(group)? {
+        if start.elapsed() > patience {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        // Killed processes leave their group within a moment; v1 has no event for it.
+        thread::sleep(Duration::from_millis(2));
+    }
+    for above in group.ancestors().skip(1).take(2) {
+        // Used by others, or gone already.
+        drop(fs::remove_dir(above));
+    }
+    Ok(())
+}
+
+/// True when the group is gone, false when somebody is in it still.
+fn remove_once(group: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(group) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+        other => other?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() && !remove_once(&entry.path())? {
+            return Ok(false);
+        }
+    }
+    match fs::remove_dir(group) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(e) if e.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
