@@ -1,9 +1,21 @@
 //! The handle that everything starts from.
 
-use crate::{error::Result, exec::*, files::Files, id::*, image::*, sandbox::*};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    exec::{self, ExecSpec, ExecState, OutputReader, OutputStream, StdinState},
+    files::Files,
+    id::{ExecId, ImageId, SandboxId},
+    image::{self, ImageInfo, SnapshotSpec},
+    lifecycle,
+    sandbox::{SandboxFilter, SandboxInfo, SandboxSpec},
+    store::Store,
+    watch::Watcher,
+};
 use std::{
     collections::BTreeMap,
+    future::Future,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -13,14 +25,16 @@ use std::{
 pub struct EngineConfig {
     /// The store's folder; made (mode 0700) when missing.
     pub state_dir: PathBuf,
-    /// Bytes that one output stream of one command may keep. Default 1 GiB.
+    /// Bytes that one output stream of one command may keep, and bytes of input that one command may be given. Default 1 GiB.
     pub output_quota: u64,
+    /// How long `gc` leaves the folder of an ended sandbox, and with it its outputs. Default zero.
+    pub keep_ended: Duration,
 }
 
 impl EngineConfig {
     /// Defaults for a store in `state_dir`.
     pub fn new(state_dir: impl Into<PathBuf>) -> Self {
-        Self { state_dir: state_dir.into(), output_quota: 1 << 30 }
+        Self { state_dir: state_dir.into(), output_quota: 1 << 30, keep_ended: Duration::ZERO }
     }
 }
 
@@ -34,104 +48,260 @@ pub struct GcReport {
     pub removed: Vec<SandboxId>,
     /// Images removed (expired, used by nothing).
     pub images: Vec<ImageId>,
-    /// Bytes given back.
+    /// Bytes given back, roughly.
     pub bytes: u64,
 }
 
-/// An open store. Cheap to clone, shared by any number of tasks; needs a tokio runtime.
+/// An open store. Cheap to clone, shared by any number of tasks; needs a tokio runtime with its I/O and time drivers, and may be
+/// used from several of them.
 #[derive(Clone, Debug)]
-pub struct Engine {
-    _private: (),
+pub struct Engine(Arc<Inner>);
+
+/// What all clones share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) config: EngineConfig,
+    watcher: Mutex<Option<Arc<Watcher>>>,
 }
 
-#[allow(unused_variables, clippy::missing_errors_doc, reason = "skeleton")]
+impl Inner {
+    /// The watching thread, started at first use.
+    pub(crate) fn watcher(&self) -> Result<Arc<Watcher>> {
+        let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = &*watcher {
+            return Ok(Arc::clone(running));
+        }
+        let started = Arc::new(Watcher::start()?);
+        *watcher = Some(Arc::clone(&started));
+        Ok(started)
+    }
+}
+
+impl Engine {
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
+    /// Runs `work` where it may block. It always runs to its end, also when the future is dropped.
+    pub(crate) async fn blocking<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Inner) -> Result<T> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.0);
+        joined(tokio::task::spawn_blocking(move || work(&inner)).await)
+    }
+
+    /// Runs `work` in a task of its own, which goes on when the future is dropped; its outcome is dropped then.
+    pub(crate) async fn detached<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        joined(tokio::spawn(work).await)
+    }
+}
+
+fn joined<T>(result: Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
+    match result {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => {
+                Err(Error::new(ErrorKind::Internal, "the tokio runtime is shutting down").with_source(error))
+            }
+        },
+    }
+}
+
 impl Engine {
     /// Opens (or makes) a store, and finishes or undoes what a crashed process left half done.
+    ///
+    /// # Errors
+    /// `Unsupported` when a newer version has laid the store out; `PermissionDenied` and `ResourceExhausted` as the file system says.
     pub async fn open(config: EngineConfig) -> Result<Self> {
-        unimplemented!("skeleton")
+        let open = move || {
+            let inner = Inner { store: Store::open(&config.state_dir)?, config, watcher: Mutex::new(None) };
+            for row in inner.store.living_sandboxes()? {
+                lifecycle::settle::settle(&inner, row)?;
+            }
+            inner.store.empty_trash()?;
+            image::gc::sweep(&inner)?;
+            Ok(Self(Arc::new(inner)))
+        };
+        joined(tokio::task::spawn_blocking(open).await)
     }
+
     /// The store's own id (8 lower-case letters or digits), in the names of its control groups.
+    #[must_use]
     pub fn store_id(&self) -> &str {
-        unimplemented!("skeleton")
+        self.0.store.id()
     }
 
-    /// Resolves an image by name or id: `NotFound` when there is none. `host` always exists.
+    /// Resolves an image by name or id. `host` always exists; it is built at its first use and again when the host's `/usr` has
+    /// changed. A name without tag means `:latest` where only that exists, and the other way round.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none.
     pub async fn image(&self, reference: &str) -> Result<ImageInfo> {
-        unimplemented!("skeleton")
+        self.image_row(reference).await.map(|row| row.info)
     }
+
     /// All images, newest first.
+    ///
+    /// # Errors
+    /// Those of the database.
     pub async fn images(&self) -> Result<Vec<ImageInfo>> {
-        unimplemented!("skeleton")
+        image::resolve::list(self).await
     }
-    /// Imports an OCI layout (folder or tar) or a `docker save` archive under a name; an existing name moves.
+
+    /// Imports an OCI layout (folder or tar) or a `docker save` archive under a name; an existing name moves, and an image that
+    /// loses its last name so is removed by `gc` a day later. Goes on in the background when the future is dropped.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a malformed name or archive, `NotFound` without a file, `Unsupported` without root or for another
+    /// platform's image.
     pub async fn import_image(&self, name: &str, archive: &Path) -> Result<ImageInfo> {
-        unimplemented!("skeleton")
+        image::import::import(self, name, archive).await
     }
-    /// Removes an image; `FailedPrecondition` while a sandbox uses it.
+
+    /// Removes an image.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` while a living sandbox uses it and for `host`; `NotFound` when there is none.
     pub async fn remove_image(&self, reference: &str) -> Result<()> {
-        unimplemented!("skeleton")
+        image::remove::remove(self, reference).await
     }
 
-    /// Creates a sandbox and returns when it is ready for commands. Dropping the future, or a failure, leaves nothing.
+    /// Creates a sandbox and returns when it is ready for commands and its main command runs. Dropping the future, or a failure,
+    /// leaves nothing.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for wrong values, `NotFound` for the image, `AlreadyExists` for a taken id or name, `ProgramNotFound` and
+    /// `ProgramNotExecutable` for the main command, `Unsupported` without root or on a kernel that lacks something.
     pub async fn create(&self, spec: SandboxSpec) -> Result<SandboxInfo> {
-        unimplemented!("skeleton")
-    }
-    /// What is known of a sandbox; `NotFound` for unknown ones. Ended ones stay known (7 days) with their result.
-    pub async fn sandbox(&self, id: &SandboxId) -> Result<SandboxInfo> {
-        unimplemented!("skeleton")
-    }
-    /// The living sandbox of a name in a scope (or with `include_ended` the newest that had it).
-    pub async fn sandbox_by_name(&self, scope: &str, name: &str, include_ended: bool) -> Result<SandboxInfo> {
-        unimplemented!("skeleton")
-    }
-    /// Sandboxes, newest first.
-    pub async fn sandboxes(&self, filter: &SandboxFilter) -> Result<Vec<SandboxInfo>> {
-        unimplemented!("skeleton")
-    }
-    /// Waits until it has ended, or `timeout` has passed (then the info says running).
-    pub async fn wait(&self, id: &SandboxId, timeout: Option<Duration>) -> Result<SandboxInfo> {
-        unimplemented!("skeleton")
-    }
-    /// Ends a sandbox: kills everything in it and frees what the kernel holds; the result of one that has ended already is kept. Returns
-    /// when nothing runs any more. Its outputs stay readable until `remove` or `gc`.
-    pub async fn terminate(&self, id: &SandboxId) -> Result<SandboxInfo> {
-        unimplemented!("skeleton")
-    }
-    /// Terminates and removes its folder; its result stays known.
-    pub async fn remove(&self, id: &SandboxId) -> Result<()> {
-        unimplemented!("skeleton")
-    }
-    /// Replaces the tags.
-    pub async fn set_tags(&self, id: &SandboxId, tags: BTreeMap<String, String>) -> Result<()> {
-        unimplemented!("skeleton")
-    }
-    /// Names an unnamed, living sandbox: `AlreadyExists` when taken, `FailedPrecondition` when named or ended.
-    pub async fn set_name(&self, id: &SandboxId, name: &str) -> Result<()> {
-        unimplemented!("skeleton")
-    }
-    /// Makes an image of the file system as it is; a running sandbox is frozen for the time of the copy only.
-    pub async fn snapshot(&self, id: &SandboxId, spec: SnapshotSpec) -> Result<ImageInfo> {
-        unimplemented!("skeleton")
-    }
-    /// Ends what nobody owns any more and removes what nothing uses.
-    pub async fn gc(&self) -> Result<GcReport> {
-        unimplemented!("skeleton")
+        lifecycle::create::create(self, spec).await
     }
 
-    /// Starts a command; returns when the program runs. `ProgramNotFound` / `ProgramNotExecutable` when it cannot, `FailedPrecondition`
-    /// when the sandbox has ended, `NotFound` when it is unknown.
+    /// What is known of a sandbox. Ended ones stay known (7 days) with their result.
+    ///
+    /// # Errors
+    /// `NotFound` for unknown ones.
+    pub async fn sandbox(&self, id: &SandboxId) -> Result<SandboxInfo> {
+        self.row(id).await.map(|row| row.info)
+    }
+
+    /// The living sandbox of a name in a scope (or with `include_ended` the newest that had it).
+    ///
+    /// # Errors
+    /// `NotFound` when there is none.
+    pub async fn sandbox_by_name(&self, scope: &str, name: &str, include_ended: bool) -> Result<SandboxInfo> {
+        let (scope, name) = (scope.to_owned(), name.to_owned());
+        self.blocking(move |inner| inner.by_name(&scope, &name, include_ended)).await
+    }
+
+    /// Sandboxes, newest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn sandboxes(&self, filter: &SandboxFilter) -> Result<Vec<SandboxInfo>> {
+        let filter = filter.clone();
+        self.blocking(move |inner| inner.list(&filter)).await
+    }
+
+    /// Waits until it has ended, or `timeout` has passed (then the info says running). Cancel-safe.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown one.
+    pub async fn wait(&self, id: &SandboxId, timeout: Option<Duration>) -> Result<SandboxInfo> {
+        lifecycle::wait::wait(self, id, timeout).await
+    }
+
+    /// Ends a sandbox: kills everything in it and frees what the kernel holds; the result of one that has ended already is kept. Returns
+    /// when nothing runs any more. Its outputs stay readable until `remove` or `gc`. Goes on when the future is dropped.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown one.
+    pub async fn terminate(&self, id: &SandboxId) -> Result<SandboxInfo> {
+        lifecycle::terminate::terminate(self, id).await
+    }
+
+    /// Terminates and removes its folder; its result stays known.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown one.
+    pub async fn remove(&self, id: &SandboxId) -> Result<()> {
+        lifecycle::remove::remove(self, id).await
+    }
+
+    /// Replaces the tags.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown one, `InvalidArgument` for too many or too long ones.
+    pub async fn set_tags(&self, id: &SandboxId, tags: BTreeMap<String, String>) -> Result<()> {
+        let id = id.clone();
+        self.blocking(move |inner| inner.set_tags(&id, &tags)).await
+    }
+
+    /// Names an unnamed, living sandbox.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when taken, `FailedPrecondition` when named or ended, `NotFound` for an unknown one.
+    pub async fn set_name(&self, id: &SandboxId, name: &str) -> Result<()> {
+        let (id, name) = (id.clone(), name.to_owned());
+        self.blocking(move |inner| inner.set_name(&id, &name)).await
+    }
+
+    /// Makes an image of the file system as it is; a running sandbox is frozen for the time of the copy only. Goes on when the
+    /// future is dropped.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown sandbox, `FailedPrecondition` when its folder or its image is gone or the host has restarted since it
+    /// ran, `ResourceExhausted` without space.
+    pub async fn snapshot(&self, id: &SandboxId, spec: SnapshotSpec) -> Result<ImageInfo> {
+        image::snapshot::snapshot(self, id, spec).await
+    }
+
+    /// Ends what nobody owns any more and removes what nothing uses.
+    ///
+    /// # Errors
+    /// The first failure; what was done by then stays done.
+    pub async fn gc(&self) -> Result<GcReport> {
+        lifecycle::gc::gc(self).await
+    }
+
+    /// Starts a command; returns when the program runs. A dropped future leaves the command of a caller's id running, because a
+    /// repeated call finds it; one whose id nobody knows is killed.
+    ///
+    /// # Errors
+    /// `ProgramNotFound` / `ProgramNotExecutable` when it cannot run, `FailedPrecondition` when the sandbox has ended, `NotFound` when it
+    /// is unknown, `InvalidArgument` for wrong values, an unknown user and a working directory that cannot be entered,
+    /// `ResourceExhausted` when too many run.
     pub async fn exec(&self, id: &SandboxId, spec: ExecSpec) -> Result<ExecId> {
-        unimplemented!("skeleton")
+        exec::start::start(self, id, spec).await
     }
+
     /// State of a command now.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown one, also once its sandbox's folder is removed.
     pub async fn exec_state(&self, id: &SandboxId, exec: &ExecId) -> Result<ExecState> {
-        unimplemented!("skeleton")
+        exec::state::now(self, id, exec).await
     }
+
     /// Waits for its end. Cancel-safe.
+    ///
+    /// # Errors
+    /// As [`Self::exec_state`].
     pub async fn exec_wait(&self, id: &SandboxId, exec: &ExecId) -> Result<ExecState> {
-        unimplemented!("skeleton")
+        exec::state::wait(self, id, exec).await
     }
+
     /// Reads output from `offset` on, live.
+    ///
+    /// # Errors
+    /// As [`Self::exec_state`].
     pub async fn output(
         &self,
         id: &SandboxId,
@@ -139,10 +309,15 @@ impl Engine {
         stream: OutputStream,
         offset: u64,
     ) -> Result<OutputReader> {
-        unimplemented!("skeleton")
+        OutputReader::open(self, id, exec, stream, offset).await
     }
-    /// Offers input that starts at `offset`; bytes already accepted are skipped, a gap is `InvalidArgument`. `eof` closes the input after it
-    /// (whatever the offset when `data` is empty). `FailedPrecondition` when closed or the command has ended. Returns the state after it.
+
+    /// Offers input that starts at `offset`; bytes already accepted are skipped. `eof` closes the input after it (whatever the
+    /// offset when `data` is empty); repeating what was accepted before the close succeeds. Returns the state after it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a gap, `FailedPrecondition` when closed or the command has ended, `ResourceExhausted` past the quota,
+    /// `NotFound` for an unknown command.
     pub async fn write_stdin(
         &self,
         id: &SandboxId,
@@ -151,19 +326,28 @@ impl Engine {
         data: &[u8],
         eof: bool,
     ) -> Result<StdinState> {
-        unimplemented!("skeleton")
+        exec::stdin::write(self, id, exec, offset, data, eof).await
     }
+
     /// How far input got.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown command.
     pub async fn stdin_state(&self, id: &SandboxId, exec: &ExecId) -> Result<StdinState> {
-        unimplemented!("skeleton")
+        exec::stdin::state(self, id, exec).await
     }
+
     /// Sends a signal to a command's process group; SIGKILL to its whole tree.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when it has ended, `NotFound` for an unknown one, `InvalidArgument` for no signal number.
     pub async fn signal(&self, id: &SandboxId, exec: &ExecId, signal: i32) -> Result<()> {
-        unimplemented!("skeleton")
+        exec::signal::send(self, id, exec, signal).await
     }
 
     /// File operations on a running sandbox.
+    #[must_use]
     pub fn files(&self, id: &SandboxId) -> Files {
-        unimplemented!("skeleton")
+        Files::new(self, id)
     }
 }

@@ -1,7 +1,17 @@
 //! Commands in a sandbox: start, output by offset, input by offset, end.
 
-use crate::{error::Result, id::ExecId};
-use bytes::Bytes;
+mod folder;
+mod output;
+pub(crate) mod signal;
+pub(crate) mod start;
+pub(crate) mod state;
+pub(crate) mod status;
+pub(crate) mod stdin;
+mod user;
+
+pub use output::OutputReader;
+
+use crate::id::ExecId;
 use std::{
     fmt,
     time::{Duration, SystemTime},
@@ -93,23 +103,4 @@ pub struct StdinState {
     pub accepted: u64,
     /// No more is taken.
     pub closed: bool,
-}
-
-/// Reads one output stream from an offset, live, to its end.
-#[derive(Debug)]
-pub struct OutputReader {
-    pub(crate) _private: (),
-}
-
-impl OutputReader {
-    /// The next bytes (1 to 256 KiB), `None` at the end: the command has ended and everything was read. Waits while there is nothing.
-    /// Cancel-safe: a dropped future loses no bytes.
-    pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        unimplemented!("skeleton")
-    }
-    /// Offset of the byte that comes next.
-    #[must_use]
-    pub fn offset(&self) -> u64 {
-        unimplemented!("skeleton")
-    }
 }

@@ -1,8 +1,19 @@
 //! Files of a sandbox, from outside it, by descriptor below its root as its processes see it.
 
-use crate::error::Result;
+mod list;
+mod mkdir;
+mod open;
+mod read;
+mod remove;
+mod write;
+
+pub(crate) use mkdir::make_directories;
+pub(crate) use read::read_start;
+
+use crate::{agent::Agent, engine::Engine, error::Result, id::SandboxId, store};
 use bytes::Bytes;
-use std::time::SystemTime;
+use rustix::fs::FlockOperation;
+use std::{fs::File, os::fd::OwnedFd, path::Path, time::SystemTime};
 
 /// What a directory entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,45 +53,135 @@ pub struct FileStat {
     pub symlink_target: Option<String>,
 }
 
-/// File operations on one running sandbox. Paths are absolute inside it; `NotFound`, `IsDirectory`, `NotDirectory`, `PermissionDenied`,
-/// `DirectoryNotEmpty`, `AlreadyExists` as their errno says; a device, fifo or socket, and files of proc and sysfs, are `Unsupported`.
+/// File operations on one running sandbox. Paths are absolute inside it, and every link in them is resolved inside it. `NotFound`,
+/// `IsDirectory`, `NotDirectory`, `PermissionDenied`, `DirectoryNotEmpty`, `AlreadyExists` as their errno says; a device, fifo or
+/// socket, and files of proc and sysfs, are `Unsupported`; a sandbox that has ended is `FailedPrecondition`.
+///
+/// They act as the sandbox's root does: what is made belongs to id 0 inside, and modes stop nothing. A change that began is
+/// finished when its future is dropped.
 #[derive(Clone, Debug)]
 pub struct Files {
-    pub(crate) _private: (),
+    engine: Engine,
+    id: SandboxId,
 }
 
 impl Files {
-    /// Reads `len` bytes at `offset` (fewer at the end of the file).
-    pub async fn read_at(&self, _path: &str, _offset: u64, _len: usize) -> Result<Bytes> {
-        unimplemented!("skeleton")
+    pub(crate) fn new(engine: &Engine, id: &SandboxId) -> Self {
+        Self { engine: engine.clone(), id: id.clone() }
     }
-    /// Reads a whole file.
-    pub async fn read(&self, _path: &str) -> Result<Bytes> {
-        unimplemented!("skeleton")
+
+    /// Reads `len` bytes at `offset`: fewer at the end of the file, and at most 64 MiB.
+    ///
+    /// # Errors
+    /// As listed at [`Files`].
+    pub async fn read_at(&self, path: &str, offset: u64, len: usize) -> Result<Bytes> {
+        let path = path.to_owned();
+        self.with_root(move |root| read::read_at(&root, &path, offset, len)).await
     }
-    /// Writes a file atomically (temporary name, then rename), making missing parents. Mode 0644, or the replaced file's.
-    pub async fn write(&self, _path: &str, _content: Bytes) -> Result<()> {
-        unimplemented!("skeleton")
+
+    /// Reads a whole file of at most 1 GiB.
+    ///
+    /// # Errors
+    /// As listed at [`Files`]; `ResourceExhausted` for a longer one: read it by pieces.
+    pub async fn read(&self, path: &str) -> Result<Bytes> {
+        let path = path.to_owned();
+        self.with_root(move |root| read::read(&root, &path)).await
     }
+
+    /// Writes a file atomically (nameless, then renamed into place), making missing parents. Mode 0644 and owner 0, or the replaced
+    /// file's. A link is followed.
+    ///
+    /// # Errors
+    /// As listed at [`Files`].
+    pub async fn write(&self, path: &str, content: Bytes) -> Result<()> {
+        let path = path.to_owned();
+        let write = move |root: OwnedFd| {
+            let mut file = write::Replacement::begin(&root, &path)?;
+            file.append(&content)?;
+            file.commit()
+        };
+        self.changing(write).await
+    }
+
     /// Writes a file atomically from a stream of chunks: nothing is visible until the sender says the end with an empty chunk;
-    /// a channel that closes before leaves nothing.
-    pub async fn write_from(&self, _path: &str, _chunks: tokio::sync::mpsc::Receiver<Bytes>) -> Result<()> {
-        unimplemented!("skeleton")
+    /// a channel that closes before leaves nothing, and is `InvalidArgument`.
+    ///
+    /// # Errors
+    /// As listed at [`Files`].
+    pub async fn write_from(&self, path: &str, chunks: tokio::sync::mpsc::Receiver<Bytes>) -> Result<()> {
+        let path = path.to_owned();
+        let dir = self.engine.inner().store.sandbox_dir(&self.id);
+        let lock = move || lock_changes(&dir);
+        self.with_root(move |root| write::write_stream(&root, &path, chunks, &lock)).await
     }
+
     /// Entries of a directory, by name.
-    pub async fn list(&self, _path: &str) -> Result<Vec<FileStat>> {
-        unimplemented!("skeleton")
+    ///
+    /// # Errors
+    /// As listed at [`Files`].
+    pub async fn list(&self, path: &str) -> Result<Vec<FileStat>> {
+        let path = path.to_owned();
+        self.with_root(move |root| list::list(&root, &path)).await
     }
+
     /// One entry.
-    pub async fn stat(&self, _path: &str) -> Result<FileStat> {
-        unimplemented!("skeleton")
+    ///
+    /// # Errors
+    /// As listed at [`Files`].
+    pub async fn stat(&self, path: &str) -> Result<FileStat> {
+        let path = path.to_owned();
+        self.with_root(move |root| list::stat(&root, &path)).await
     }
-    /// Makes a directory; `parents`: also missing parents, and an existing one is fine.
-    pub async fn mkdir(&self, _path: &str, _parents: bool) -> Result<()> {
-        unimplemented!("skeleton")
+
+    /// Makes a directory of mode 0755; `parents`: also missing parents, and an existing one is fine.
+    ///
+    /// # Errors
+    /// As listed at [`Files`].
+    pub async fn mkdir(&self, path: &str, parents: bool) -> Result<()> {
+        let path = path.to_owned();
+        self.changing(
+            move |root| if parents { make_directories(&root, &path) } else { mkdir::make_one(&root, &path) },
+        )
+        .await
     }
+
     /// Removes a file, a link, an empty directory, or with `recursive` a whole tree.
-    pub async fn remove(&self, _path: &str, _recursive: bool) -> Result<()> {
-        unimplemented!("skeleton")
+    ///
+    /// # Errors
+    /// As listed at [`Files`].
+    pub async fn remove(&self, path: &str, recursive: bool) -> Result<()> {
+        let path = path.to_owned();
+        self.changing(move |root| remove::remove(&root, &path, recursive)).await
     }
+
+    /// Runs `work` on the root of the sandbox. The descriptor holds the sandbox's mounts, so it is asked for anew each time.
+    async fn with_root<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(OwnedFd) -> Result<T> + Send + 'static,
+    {
+        self.engine.row(&self.id).await?.require_running()?;
+        let dir = self.engine.inner().store.sandbox_dir(&self.id);
+        let root = Agent::connect(&dir).await?.root().await?;
+        self.engine.blocking(move |_| work(open::check_root(root)?)).await
+    }
+
+    /// Like [`Self::with_root`], while no snapshot copies the file system.
+    async fn changing<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(OwnedFd) -> Result<T> + Send + 'static,
+    {
+        let dir = self.engine.inner().store.sandbox_dir(&self.id);
+        self.with_root(move |root| {
+            let _lock = lock_changes(&dir)?;
+            work(root)
+        })
+        .await
+    }
+}
+
+/// Keeps snapshots away while it is held.
+fn lock_changes(dir: &Path) -> Result<Option<File>> {
+    store::lock_at(&dir.join("snapshot.lock"), FlockOperation::LockShared)
 }

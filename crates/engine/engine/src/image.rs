@@ -1,5 +1,13 @@
 //! Images of a store.
 
+pub(crate) mod gc;
+pub(crate) mod host;
+pub(crate) mod import;
+pub(crate) mod layers;
+pub(crate) mod remove;
+pub(crate) mod resolve;
+pub(crate) mod snapshot;
+
 use crate::id::ImageId;
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +33,23 @@ pub struct ImageInfo {
     pub expires_at: Option<SystemTime>,
     /// The sandbox it is a snapshot of.
     pub snapshot_of: Option<crate::id::SandboxId>,
+}
+
+impl ImageInfo {
+    /// One that is to be filled in.
+    pub(crate) fn empty(id: ImageId) -> Self {
+        Self {
+            id,
+            names: Vec::new(),
+            created_at: SystemTime::UNIX_EPOCH,
+            size: 0,
+            env: Vec::new(),
+            command: Vec::new(),
+            workdir: None,
+            expires_at: None,
+            snapshot_of: None,
+        }
+    }
 }
 
 /// How to snapshot.

@@ -7,14 +7,23 @@
 #[allow(dead_code, unreachable_pub, reason = "one file serves the agent and the engine; each uses its half")]
 mod protocol;
 
+mod agent;
+mod cgroup;
+mod clock;
+mod launch;
+mod rootfs;
 mod engine;
 mod error;
 mod exec;
 mod files;
 mod id;
+mod idmap;
 mod image;
+mod lifecycle;
 mod sandbox;
 mod seccomp;
+mod store;
+mod watch;
 
 pub use engine::{Engine, EngineConfig, GcReport};
 pub use error::{Error, ErrorKind, Result};

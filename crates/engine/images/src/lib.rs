@@ -39,4 +39,5 @@ pub use ids::IdRange;
 pub use layer::{InvalidLayerId, LayerId};
 pub use limits::{Budget, Limits};
 pub use sink::{LayerSink, Published, StagedLayer};
+pub use tree::remove::remove_tree;
 pub use unpack::{UnpackError, UnpackReport, unpack_layer};

@@ -18,8 +18,11 @@ struct Level {
 
 /// Removes `name` in `parent` with everything below it; a missing one is success.
 ///
-/// Uses one descriptor and no recursion however deep the tree is, and never follows a link.
-pub(crate) fn remove_tree(parent: impl AsFd, name: &CStr) -> io::Result<()> {
+/// Uses one descriptor and no recursion however deep the tree is, follows no link and crosses no mount.
+///
+/// # Errors
+/// When an entry cannot be removed, or the tree is moved meanwhile; what was removed by then stays removed.
+pub fn remove_tree(parent: impl AsFd, name: &CStr) -> io::Result<()> {
     if !unlink(parent.as_fd(), name)? {
         return Ok(());
     }

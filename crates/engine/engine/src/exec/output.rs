@@ -1,0 +1,147 @@
+//! Reading a command's output, live and by offset.
+
+use super::{folder, state};
+use crate::{
+    engine::{Engine, Inner},
+    error::{Error, Result},
+    exec::{OutputStream, status::Status},
+    id::{ExecId, SandboxId},
+    lifecycle::wait::Over,
+    watch::Watch,
+};
+use bytes::Bytes;
+use std::{fmt, fs::File, os::unix::fs::FileExt, sync::Arc};
+
+/// Longest piece: measured best between 64 and 256 KiB.
+const PIECE: u64 = 256 << 10;
+
+/// Reads one output stream from an offset, live, to its end.
+pub struct OutputReader {
+    engine: Engine,
+    source: Arc<Source>,
+    changes: Watch,
+    over: Over,
+    offset: u64,
+}
+
+struct Source {
+    id: SandboxId,
+    stream: OutputStream,
+    spool: File,
+    status: File,
+}
+
+enum Piece {
+    Bytes(Bytes),
+    Nothing,
+    End,
+}
+
+impl fmt::Debug for OutputReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Source { id, stream, .. } = &*self.source;
+        f.debug_struct("OutputReader")
+            .field("id", id)
+            .field("stream", stream)
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
+    }
+}
+
+impl OutputReader {
+    pub(crate) async fn open(
+        engine: &Engine,
+        id: &SandboxId,
+        exec: &ExecId,
+        stream: OutputStream,
+        offset: u64,
+    ) -> Result<Self> {
+        let row = engine.row(id).await?;
+        let path = folder::path(engine.inner(), id, exec);
+        let name = match stream {
+            OutputStream::Stdout => "stdout",
+            OutputStream::Stderr => "stderr",
+        };
+        let (spool, status) = (folder::open(&path, name, exec)?, folder::open(&path, "status", exec)?);
+        let changes = engine.inner().watcher()?.folder(&path)?;
+        let over = Over::watch(engine, &row)?;
+        let source = Arc::new(Source { id: id.clone(), stream, spool, status });
+        Ok(Self { engine: engine.clone(), source, changes, over, offset })
+    }
+
+    /// The next bytes (1 to 256 KiB), `None` at the end: the command has ended and everything was read. Waits while there is nothing.
+    /// What a process that outlives its command writes later is in no stream. Cancel-safe: a dropped future loses no bytes.
+    ///
+    /// # Errors
+    /// Those of reading the spool; the next call tries again at the same offset.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            self.changes.mark_seen();
+            let (source, offset) = (Arc::clone(&self.source), self.offset);
+            match self.engine.blocking(move |inner| source.read(inner, offset)).await? {
+                Piece::Bytes(bytes) => {
+                    self.offset += bytes.len() as u64;
+                    return Ok(Some(bytes));
+                }
+                Piece::End => return Ok(None),
+                Piece::Nothing => {}
+            }
+            tokio::select! {
+                () = self.changes.changed() => {}
+                () = self.over.happened() => {}
+            }
+        }
+    }
+
+    /// Offset of the byte that comes next.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+}
+
+impl Source {
+    fn read(&self, inner: &Inner, offset: u64) -> Result<Piece> {
+        // The status before the spool: what it calls final is in the spool then.
+        let length = self.final_length()?;
+        let limit = length.map_or(PIECE, |length| PIECE.min(length.saturating_sub(offset)));
+        let bytes = self.read_at(offset, limit)?;
+        if !bytes.is_empty() {
+            return Ok(Piece::Bytes(bytes));
+        }
+        if length.is_some() {
+            return Ok(Piece::End);
+        }
+        self.read_of_ended(inner, offset)
+    }
+
+    /// Nothing there and no final status: either the command is silent, or its sandbox has ended and the spool is all there is.
+    fn read_of_ended(&self, inner: &Inner, offset: u64) -> Result<Piece> {
+        if state::ended_at(inner, &self.id)?.is_none() {
+            return Ok(Piece::Nothing);
+        }
+        let length = self.final_length()?.unwrap_or(u64::MAX);
+        let bytes = self.read_at(offset, PIECE.min(length.saturating_sub(offset)))?;
+        Ok(if bytes.is_empty() { Piece::End } else { Piece::Bytes(bytes) })
+    }
+
+    fn final_length(&self) -> Result<Option<u64>> {
+        Ok(Status::read(&self.status)?.filter(Status::is_final).map(|status| status.length(self.stream)))
+    }
+
+    fn read_at(&self, offset: u64, limit: u64) -> Result<Bytes> {
+        let failed = |e| Error::io("cannot read a command's output", e);
+        let size = self.spool.metadata().map_err(failed)?.len();
+        let length = size.saturating_sub(offset).min(limit);
+        let mut bytes = vec![0; usize::try_from(length).expect("at most one piece")];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.spool.read_at(&mut bytes[filled..], offset + filled as u64).map_err(failed)? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes.into())
+    }
+}

@@ -1,0 +1,70 @@
+//! Reading files.
+
+use super::open::open_file;
+use crate::error::{Error, ErrorKind, Result};
+use bytes::Bytes;
+use std::{
+    fs::File,
+    io::Read,
+    os::{fd::OwnedFd, unix::fs::FileExt},
+};
+
+/// Longest file that is read whole.
+const MAX_WHOLE: u64 = 1 << 30;
+/// Longest single read: what a caller asks for is not yet what the file has.
+const MAX_PIECE: usize = 64 << 20;
+
+pub(super) fn read_at(root: &OwnedFd, path: &str, offset: u64, len: usize) -> Result<Bytes> {
+    let file = open_file(root, path)?;
+    let failed = |e| Error::io(format!("cannot read {path:?}"), e);
+    let mut bytes = Vec::new();
+    let mut piece = vec![0; len.min(256 << 10)];
+    while bytes.len() < len.min(MAX_PIECE) {
+        let wanted = piece.len().min(len - bytes.len());
+        match file.read_at(&mut piece[..wanted], offset + bytes.len() as u64).map_err(failed)? {
+            0 => break,
+            read => bytes.extend_from_slice(&piece[..read]),
+        }
+    }
+    Ok(bytes.into())
+}
+
+pub(super) fn read(root: &OwnedFd, path: &str) -> Result<Bytes> {
+    let file = open_file(root, path)?;
+    let bytes = read_limited(file, path, MAX_WHOLE + 1)?;
+    if bytes.len() as u64 > MAX_WHOLE {
+        return Err(Error::new(
+            ErrorKind::ResourceExhausted,
+            format!("{path:?} is longer than {MAX_WHOLE} bytes: read it by pieces"),
+        ));
+    }
+    Ok(bytes.into())
+}
+
+/// The first bytes of a small file.
+pub(crate) fn read_start(root: &OwnedFd, path: &str, limit: usize) -> Result<Vec<u8>> {
+    read_limited(open_file(root, path)?, path, limit as u64)
+}
+
+fn read_limited(file: File, path: &str, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes).map_err(|e| Error::io(format!("cannot read {path:?}"), e))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::open::tests::root, *};
+
+    #[test]
+    fn pieces_end_with_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("f"), "0123456789").unwrap();
+        let root = root(dir.path());
+        assert_eq!(read_at(&root, "/f", 2, 3).unwrap(), "234");
+        assert_eq!(read_at(&root, "/f", 8, 100).unwrap(), "89");
+        assert_eq!(read_at(&root, "/f", 50, 1).unwrap(), "");
+        assert_eq!(read(&root, "/f").unwrap(), "0123456789");
+        assert_eq!(read_start(&root, "/f", 4).unwrap(), b"0123");
+    }
+}

@@ -1,0 +1,62 @@
+//! The image `host`: the machine's own `/usr` under a small root.
+
+use super::layers::{self, IDS, file_error, host_error};
+use crate::{
+    engine::Inner,
+    error::{Error, ErrorKind, Result},
+    id::ImageId,
+    image::{ImageInfo, import::orphan_expiry},
+    store::{ImageContent, ImageRow},
+};
+use openlattice_images::{
+    IdRange, LayerId, LayerSink, build_host_skeleton, build_usr_mask, skeleton_fingerprint,
+};
+use rustix::fs::FlockOperation;
+use std::path::Path;
+
+/// Its name, which no import may take.
+pub(crate) const NAME: &str = "host";
+
+/// The image, built when there is none yet or the machine has changed since.
+pub(crate) fn ensure(inner: &Inner) -> Result<ImageRow> {
+    let fingerprint = skeleton_fingerprint();
+    let current = |inner: &Inner| {
+        Ok::<_, Error>(inner.store.find_image(NAME)?.filter(|row| row.content.fingerprint == fingerprint))
+    };
+    if let Some(row) = current(inner)? {
+        return Ok(row);
+    }
+    let _building = inner.store.lock("host", FlockOperation::LockExclusive)?;
+    match current(inner)? {
+        Some(row) => Ok(row),
+        None => build(inner, fingerprint.clone()),
+    }
+}
+
+fn build(inner: &Inner, fingerprint: String) -> Result<ImageRow> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "the image \"host\" needs root to be built: run as root once",
+        ));
+    }
+    let _fresh = layers::keep_fresh_layers(inner)?;
+    let sink = layers::sink(inner)?;
+    let root = layer(&sink, "host", build_host_skeleton)?;
+    let mask = layer(&sink, "usr", build_usr_mask)?;
+    let content =
+        ImageContent { layers: vec![root], usr: Some(vec![mask]), fingerprint, ..ImageContent::default() };
+    let mut row = ImageRow { info: ImageInfo::empty(ImageId::random()), content };
+    inner.store.insert_image(&mut row, Some(NAME), None, orphan_expiry())?;
+    Ok(row)
+}
+
+type Build = fn(&Path, IdRange) -> Result<(), openlattice_images::HostError>;
+
+fn layer(sink: &LayerSink, prefix: &str, build: Build) -> Result<(String, u64)> {
+    let id = LayerId::random(prefix).expect("the prefix has lower-case letters only");
+    let staged = sink.stage().map_err(file_error)?;
+    build(staged.path(), IDS).map_err(host_error)?;
+    staged.publish(&id).map_err(file_error)?;
+    Ok(layers::sized(sink, &id))
+}

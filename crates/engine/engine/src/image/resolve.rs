@@ -1,0 +1,46 @@
+//! Finding images.
+
+use super::host;
+use crate::{
+    engine::{Engine, Inner},
+    error::Result,
+    image::ImageInfo,
+    store::ImageRow,
+};
+
+impl Engine {
+    /// The image of a name or id.
+    pub(crate) async fn image_row(&self, reference: &str) -> Result<ImageRow> {
+        let reference = reference.to_owned();
+        self.blocking(move |inner| find(inner, &reference)).await
+    }
+}
+
+fn find(inner: &Inner, reference: &str) -> Result<ImageRow> {
+    if reference == host::NAME {
+        return host::ensure(inner);
+    }
+    if let Some(row) = inner.store.find_image(reference)? {
+        return Ok(row);
+    }
+    match inner.store.find_image(&other_spelling(reference))? {
+        Some(row) => Ok(row),
+        None => inner.store.image_row(reference),
+    }
+}
+
+/// `name` for `name:latest` and the other way round.
+fn other_spelling(reference: &str) -> String {
+    reference.strip_suffix(":latest").map_or_else(|| format!("{reference}:latest"), str::to_owned)
+}
+
+/// All images, newest first.
+pub(crate) async fn list(engine: &Engine) -> Result<Vec<ImageInfo>> {
+    engine
+        .blocking(|inner| {
+            // Where it cannot be built, the others are there all the same.
+            drop(host::ensure(inner));
+            Ok(inner.store.image_rows()?.into_iter().map(|row| row.info).collect())
+        })
+        .await
+}

@@ -1,0 +1,196 @@
+//! Brings a row up to date with what has really happened to its sandbox.
+
+use crate::{
+    cgroup, clock,
+    engine::Inner,
+    error::{Error, Result},
+    protocol::{self, reason},
+    sandbox::{EndReason, SandboxEnd, SandboxState},
+    store::{self, Phase, SandboxRow},
+    watch,
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::FlockOperation,
+    process::{Signal, pidfd_send_signal},
+};
+use std::{
+    fs::File,
+    io::Read,
+    os::fd::OwnedFd,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+/// Longest wait for the kernel to take apart what a dead agent leaves.
+const TEARDOWN: Duration = Duration::from_secs(20);
+
+/// Returns `row` as it is now: an end that nobody has recorded is recorded, a creation whose creator is gone is undone, a freeze
+/// whose snapshot is gone is lifted. Cheap for one that lives: one lock is tested.
+pub(crate) fn settle(inner: &Inner, row: SandboxRow) -> Result<SandboxRow> {
+    match row.phase() {
+        Phase::Ended => Ok(row),
+        Phase::Creating if !row.creator.is_gone() => Ok(row),
+        Phase::Creating => end(inner, row, EndReason::Failed),
+        Phase::Running if store::is_locked(&inner.store.sandbox_dir(&row.info.id))? => {
+            thaw_if_left(inner, &row)?;
+            Ok(row)
+        }
+        Phase::Running => {
+            let silent = if row.doomed { EndReason::Terminated } else { EndReason::Lost };
+            end(inner, row, silent)
+        }
+    }
+}
+
+/// Makes sure that nothing of it runs, and records its end: what its agent recorded, else `silent`.
+pub(crate) fn end(inner: &Inner, row: SandboxRow, silent: EndReason) -> Result<SandboxRow> {
+    let (store, id) = (&inner.store, &row.info.id);
+    kill(inner, &row)?;
+    let dir = store.sandbox_dir(id);
+    let end = read_result(&dir, row.info.created_at)
+        .unwrap_or(SandboxEnd { reason: silent, at: SystemTime::now() });
+    if row.phase() == Phase::Creating {
+        store.discard(&dir)?;
+        store.set_folder_gone(id)?;
+    }
+    store.set_ended(id, &end)?;
+    // Read back: another process may have been first.
+    store.sandbox_row(id)
+}
+
+/// Kills the agent and with it everything in its pid namespace, waits until all of it is gone, and removes the control groups.
+pub(crate) fn kill(inner: &Inner, row: &SandboxRow) -> Result<()> {
+    let (store, id) = (&inner.store, row.info.id.as_str());
+    if let Some(pidfd) = row.agent.map(watch::open_agent).transpose()?.flatten() {
+        // One that has ended since cannot be signalled; the wait below sees that.
+        let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+        // After the kill, so that what was frozen (a v1 freezer holds back even SIGKILL) does not run again before it dies.
+        cgroup::thaw(store.id(), id)?;
+        wait_for_exit(&pidfd, TEARDOWN)?;
+    }
+    cgroup::remove(store.id(), id)
+}
+
+/// Waits until a process has ended. For PID 1 of a pid namespace that is when every process of it has been reaped
+/// (pid_namespaces(7)), which is later than the release of the locks it held.
+pub(crate) fn wait_for_exit(pidfd: &OwnedFd, limit: Duration) -> Result<()> {
+    let timeout = Timespec {
+        tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(limit.subsec_nanos()),
+    };
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    loop {
+        match poll(&mut fds, Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(Error::io("cannot wait for the agent's end", e)),
+            Ok(0) => {
+                return Err(Error::new(
+                    crate::ErrorKind::Internal,
+                    format!("the agent did not end within {limit:?} of its kill"),
+                ));
+            }
+            Ok(_) => return Ok(()),
+        }
+    }
+}
+
+/// A snapshot that died while its sandbox was frozen must not leave it so.
+fn thaw_if_left(inner: &Inner, row: &SandboxRow) -> Result<()> {
+    if !row.frozen {
+        return Ok(());
+    }
+    let operation = FlockOperation::NonBlockingLockExclusive;
+    if let Some(_lock) = inner.lock_snapshot(&row.info.id, operation)? {
+        cgroup::thaw(inner.store.id(), row.info.id.as_str())?;
+        inner.store.set_frozen(&row.info.id, false)?;
+    }
+    Ok(())
+}
+
+/// What the agent has recorded. Its bytes are hostile: anything odd counts as nothing, and a time outside the sandbox's life is cut.
+fn read_result(dir: &Path, created: SystemTime) -> Option<SandboxEnd> {
+    let mut bytes = Vec::new();
+    File::open(dir.join("result")).ok()?.take(64).read_to_end(&mut bytes).ok()?;
+    let (reason, at) = parse_result(&bytes)?;
+    Some(SandboxEnd { reason, at: at.clamp(created, SystemTime::now().max(created)) })
+}
+
+fn parse_result(bytes: &[u8]) -> Option<(EndReason, SystemTime)> {
+    let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    if word(0)? != protocol::RESULT_MAGIC || word(4)? > protocol::VERSION {
+        return None;
+    }
+    let code = word(12)?.cast_signed();
+    let ended = u64::from_le_bytes(bytes.get(16..24)?.try_into().ok()?);
+    let reason = match word(8)? {
+        reason::EXITED => EndReason::Exited(code & 0xff),
+        reason::SIGNALED => EndReason::Signaled(code),
+        reason::TIMEOUT => EndReason::TimedOut,
+        reason::IDLE => EndReason::Idle,
+        reason::TERMINATED => EndReason::Terminated,
+        reason::OOM => EndReason::OutOfMemory,
+        _ => EndReason::Lost,
+    };
+    Some((reason, clock::from_ns(i64::try_from(ended).unwrap_or(i64::MAX))))
+}
+
+impl SandboxRow {
+    /// Refuses what needs a living sandbox.
+    pub(crate) fn require_running(&self) -> Result<()> {
+        let id = &self.info.id;
+        match &self.info.state {
+            SandboxState::Running => Ok(()),
+            SandboxState::Creating => Err(Error::new(
+                crate::ErrorKind::FailedPrecondition,
+                format!("sandbox {id} is being made still"),
+            )),
+            SandboxState::Ended(end) => Err(Error::new(
+                crate::ErrorKind::FailedPrecondition,
+                format!("sandbox {id} has ended ({:?})", end.reason),
+            )),
+        }
+    }
+}
+
+impl Inner {
+    /// Locks a sandbox's file system: exclusively by the snapshot that freezes it, whose death can be told so, and by who removes it;
+    /// shared by who changes it from outside. `None` when a non-blocking operation finds it taken, `NotFound` without a folder.
+    pub(crate) fn lock_snapshot(
+        &self,
+        id: &crate::SandboxId,
+        operation: FlockOperation,
+    ) -> Result<Option<File>> {
+        store::lock_at(&self.store.sandbox_dir(id).join("snapshot.lock"), operation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(magic: u32, version: u32, reason: u32, code: i32) -> Vec<u8> {
+        let words = [magic, version, reason, code.cast_unsigned()];
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.extend(5_000_000_000_u64.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_result_is_read_as_written() {
+        let (reason, at) = parse_result(&record(protocol::RESULT_MAGIC, 1, reason::EXITED, 7)).unwrap();
+        assert_eq!(reason, EndReason::Exited(7));
+        assert_eq!(at, clock::from_ns(5_000_000_000));
+    }
+
+    #[test]
+    fn a_strange_result_is_none() {
+        let good = record(protocol::RESULT_MAGIC, 1, reason::EXITED, 7);
+        assert!(parse_result(&good[..23]).is_none());
+        assert!(parse_result(&record(1, 1, reason::EXITED, 7)).is_none());
+        assert!(
+            parse_result(&record(protocol::RESULT_MAGIC, protocol::VERSION + 1, reason::EXITED, 7)).is_none()
+        );
+        assert_eq!(parse_result(&record(protocol::RESULT_MAGIC, 1, 99, 7)).unwrap().0, EndReason::Lost);
+    }
+}

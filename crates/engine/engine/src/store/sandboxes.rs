@@ -1,0 +1,336 @@
+//! The table of sandboxes.
+
+use super::{Process, Store};
+use crate::{
+    clock,
+    error::{Error, ErrorKind, Result},
+    id::{ImageId, SandboxId},
+    sandbox::{EndReason, Limits, SandboxEnd, SandboxInfo, SandboxState},
+};
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use std::{collections::BTreeMap, time::SystemTime};
+
+/// Where in its life a sandbox is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Creating,
+    Running,
+    Ended,
+}
+
+/// The agent's process as its creator sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Agent {
+    pub(crate) pid: u32,
+    pub(crate) start: u64,
+}
+
+/// One row: what the world may know and what the engine needs besides.
+#[derive(Clone, Debug)]
+pub(crate) struct SandboxRow {
+    pub(crate) info: SandboxInfo,
+    pub(crate) creator: Process,
+    pub(crate) owner: Option<Process>,
+    pub(crate) agent: Option<Agent>,
+    /// Somebody asked for its end.
+    pub(crate) doomed: bool,
+    /// A snapshot may hold it frozen.
+    pub(crate) frozen: bool,
+    /// Its folder exists.
+    pub(crate) folder: bool,
+}
+
+impl SandboxRow {
+    pub(crate) fn phase(&self) -> Phase {
+        match self.info.state {
+            SandboxState::Creating => Phase::Creating,
+            SandboxState::Running => Phase::Running,
+            SandboxState::Ended(_) => Phase::Ended,
+        }
+    }
+}
+
+const COLUMNS: &str = "id, state, image, image_name, created_ns, expires_ns, command, memory_bytes, milli_cpus, pids, name, scope, \
+    tags, note, lifetime_ms, idle_ms, creator, owner, agent_pid, agent_start, doomed, frozen, folder, end_reason, end_code, ended_ns";
+
+impl Store {
+    /// Adds a row in phase creating and gives it its time of creation, which no other row has. `AlreadyExists` for a known id or a
+    /// name that a living sandbox has, `NotFound` when the image has gone meanwhile.
+    pub(crate) fn insert_sandbox(&self, row: &mut SandboxRow) -> Result<()> {
+        row.info.created_at = self.write(|db| {
+            let known =
+                db.prepare_cached("SELECT 1 FROM images WHERE id = ?1")?.exists([row.info.image.as_str()])?;
+            if !known {
+                return Err(Error::not_found(format!("the image {} was removed", row.info.image)));
+            }
+            let latest: Option<i64> =
+                db.query_row("SELECT max(created_ns) FROM sandboxes", [], |row| row.get(0))?;
+            let created = clock::now_ns().max(latest.map_or(0, |latest| latest + 1));
+            insert(db, row, created).map_err(|error| conflict(row, error))?;
+            Ok(clock::from_ns(created))
+        })?;
+        Ok(())
+    }
+
+    /// The row of an id; `NotFound` when there is none.
+    pub(crate) fn sandbox_row(&self, id: &SandboxId) -> Result<SandboxRow> {
+        let sql = format!("SELECT {COLUMNS} FROM sandboxes WHERE id = ?1");
+        let row = self.read(|db| db.prepare_cached(&sql)?.query_row([id.as_str()], read_row).optional())?;
+        row.ok_or_else(|| Error::not_found(format!("no sandbox {id}")))
+    }
+
+    /// Rows that had a name in a scope, newest first.
+    pub(crate) fn sandboxes_named(&self, scope: &str, name: &str) -> Result<Vec<SandboxRow>> {
+        self.select("WHERE scope = ?1 AND name = ?2 ORDER BY created_ns DESC", &[&scope, &name])
+    }
+
+    /// All that were not known to have ended.
+    pub(crate) fn living_sandboxes(&self) -> Result<Vec<SandboxRow>> {
+        self.select("WHERE state < 2 ORDER BY created_ns DESC", &[])
+    }
+
+    /// Rows of a scope made before a time, newest first.
+    pub(crate) fn sandbox_rows(
+        &self,
+        scope: Option<&str>,
+        before: Option<SystemTime>,
+        ended: bool,
+    ) -> Result<Vec<SandboxRow>> {
+        let before = before.map_or(i64::MAX, clock::to_ns);
+        let clause = "WHERE (?1 IS NULL OR scope = ?1) AND created_ns < ?2 AND (?3 OR state < 2) ORDER BY created_ns DESC";
+        self.select(clause, &[&scope, &before, &ended])
+    }
+
+    /// Ended ones whose folder is there still, and that ended at or before a time.
+    pub(crate) fn ended_folders(&self, before: SystemTime) -> Result<Vec<SandboxRow>> {
+        self.select("WHERE state = 2 AND folder = 1 AND ended_ns <= ?1", &[&clock::to_ns(before)])
+    }
+
+    fn select(&self, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Result<Vec<SandboxRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM sandboxes {clause}");
+        self.read(|db| db.prepare_cached(&sql)?.query_map(params, read_row)?.collect())
+    }
+
+    /// Notes the agent's process.
+    pub(crate) fn set_agent(&self, id: &SandboxId, agent: Agent) -> Result<()> {
+        let start = i64::try_from(agent.start).unwrap_or(i64::MAX);
+        self.change(
+            "UPDATE sandboxes SET agent_pid = ?2, agent_start = ?3 WHERE id = ?1",
+            params![id.as_str(), agent.pid, start],
+        )?;
+        Ok(())
+    }
+
+    /// Creating becomes running, unless somebody has asked for its end meanwhile (then false).
+    pub(crate) fn set_running(&self, id: &SandboxId, expires: SystemTime) -> Result<bool> {
+        let sql =
+            "UPDATE sandboxes SET state = 1, expires_ns = ?2 WHERE id = ?1 AND state = 0 AND doomed = 0";
+        self.change(sql, params![id.as_str(), clock::to_ns(expires)])
+    }
+
+    /// Notes that its end was asked for.
+    pub(crate) fn set_doomed(&self, id: &SandboxId) -> Result<()> {
+        self.change("UPDATE sandboxes SET doomed = 1 WHERE id = ?1 AND state < 2", params![id.as_str()])?;
+        Ok(())
+    }
+
+    /// Notes that a snapshot freezes it, or that it is thawed.
+    pub(crate) fn set_frozen(&self, id: &SandboxId, frozen: bool) -> Result<()> {
+        self.change("UPDATE sandboxes SET frozen = ?2 WHERE id = ?1", params![id.as_str(), frozen])?;
+        Ok(())
+    }
+
+    /// Records its end, the first time only.
+    pub(crate) fn set_ended(&self, id: &SandboxId, end: &SandboxEnd) -> Result<bool> {
+        let (reason, code) = encode_reason(end.reason);
+        let sql = "UPDATE sandboxes SET state = 2, end_reason = ?2, end_code = ?3, ended_ns = ?4, frozen = 0 WHERE id = ?1 AND state < 2";
+        self.change(sql, params![id.as_str(), reason, code, clock::to_ns(end.at)])
+    }
+
+    /// Notes that its folder is gone.
+    pub(crate) fn set_folder_gone(&self, id: &SandboxId) -> Result<()> {
+        self.change("UPDATE sandboxes SET folder = 0 WHERE id = ?1", params![id.as_str()])?;
+        Ok(())
+    }
+
+    /// Replaces its tags; false when it is unknown.
+    pub(crate) fn set_tags(&self, id: &SandboxId, tags: &BTreeMap<String, String>) -> Result<bool> {
+        self.change("UPDATE sandboxes SET tags = ?2 WHERE id = ?1", params![id.as_str(), json(tags)])
+    }
+
+    /// Names a living, unnamed one; false when it is neither, `AlreadyExists` when the name is taken.
+    pub(crate) fn set_name(&self, id: &SandboxId, name: &str) -> Result<bool> {
+        let sql = "UPDATE sandboxes SET name = ?2 WHERE id = ?1 AND state < 2 AND name IS NULL";
+        self.write(|db| match db.prepare_cached(sql)?.execute(params![id.as_str(), name]) {
+            Err(error) if is_constraint(&error) => Err(taken(name)),
+            changed => Ok(changed? == 1),
+        })
+    }
+
+    /// Forgets one.
+    pub(crate) fn delete_sandbox(&self, id: &SandboxId) -> Result<()> {
+        self.change("DELETE FROM sandboxes WHERE id = ?1", params![id.as_str()])?;
+        Ok(())
+    }
+
+    /// Forgets those without a folder that ended before a time.
+    pub(crate) fn forget_ended(&self, before: SystemTime) -> Result<()> {
+        let sql = "DELETE FROM sandboxes WHERE state = 2 AND folder = 0 AND ended_ns < ?1";
+        self.change(sql, params![clock::to_ns(before)])?;
+        Ok(())
+    }
+
+    fn change(&self, sql: &str, params: impl rusqlite::Params) -> Result<bool> {
+        self.write(|db| db.prepare_cached(sql)?.execute(params).map(|changed| changed == 1))
+    }
+}
+
+fn insert(db: &Connection, row: &SandboxRow, created: i64) -> rusqlite::Result<()> {
+    let info = &row.info;
+    let sql = "INSERT INTO sandboxes (id, state, image, image_name, created_ns, command, memory_bytes, milli_cpus, pids, name, scope, \
+        tags, note, lifetime_ms, idle_ms, creator, owner) VALUES (:id, 0, :image, :image_name, :created, :command, :memory, :cpus, \
+        :pids, :name, :scope, :tags, :note, :lifetime, :idle, :creator, :owner)";
+    db.prepare_cached(sql)?.execute(named_params! {
+        ":id": info.id.as_str(),
+        ":image": info.image.as_str(),
+        ":image_name": info.image_name,
+        ":created": created,
+        ":command": json(&info.command),
+        ":memory": info.limits.memory_bytes.map(signed),
+        ":cpus": info.limits.milli_cpus.map(signed),
+        ":pids": info.limits.pids.map(signed),
+        ":name": info.name,
+        ":scope": info.scope,
+        ":tags": json(&info.tags),
+        ":note": info.note,
+        ":lifetime": clock::to_ms(info.lifetime),
+        ":idle": info.idle_timeout.map(clock::to_ms),
+        ":creator": row.creator.to_text(),
+        ":owner": row.owner.as_ref().map(Process::to_text),
+    })?;
+    Ok(())
+}
+
+fn conflict(row: &SandboxRow, error: rusqlite::Error) -> Error {
+    if !is_constraint(&error) {
+        return error.into();
+    }
+    match &row.info.name {
+        Some(name) if error.to_string().contains("scope") => taken(name),
+        _ => Error::new(ErrorKind::AlreadyExists, format!("the sandbox id {} is taken", row.info.id)),
+    }
+}
+
+fn taken(name: &str) -> Error {
+    Error::new(
+        ErrorKind::AlreadyExists,
+        format!("a living sandbox has the name {name:?}: end it or choose another name"),
+    )
+}
+
+fn is_constraint(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
+}
+
+fn read_row(row: &Row<'_>) -> rusqlite::Result<SandboxRow> {
+    Ok(SandboxRow {
+        info: read_info(row)?,
+        creator: read_process(row, "creator")?.ok_or(rusqlite::Error::InvalidQuery)?,
+        owner: read_process(row, "owner")?,
+        agent: read_agent(row)?,
+        doomed: row.get("doomed")?,
+        frozen: row.get("frozen")?,
+        folder: row.get("folder")?,
+    })
+}
+
+fn read_info(row: &Row<'_>) -> rusqlite::Result<SandboxInfo> {
+    let id = |text: String| SandboxId::parse(&text).map_err(|_| rusqlite::Error::InvalidQuery);
+    let image = |text: String| ImageId::parse(&text).map_err(|_| rusqlite::Error::InvalidQuery);
+    Ok(SandboxInfo {
+        id: id(row.get("id")?)?,
+        state: read_state(row)?,
+        image: image(row.get("image")?)?,
+        image_name: row.get("image_name")?,
+        created_at: clock::from_ns(row.get("created_ns")?),
+        expires_at: row.get::<_, Option<i64>>("expires_ns")?.map(clock::from_ns),
+        command: from_json(&row.get::<_, String>("command")?)?,
+        limits: Limits {
+            memory_bytes: unsigned(row.get("memory_bytes")?),
+            milli_cpus: unsigned(row.get("milli_cpus")?),
+            pids: unsigned(row.get("pids")?),
+        },
+        name: row.get("name")?,
+        scope: row.get("scope")?,
+        tags: from_json(&row.get::<_, String>("tags")?)?,
+        owned: row.get::<_, Option<String>>("owner")?.is_some(),
+        note: row.get("note")?,
+        lifetime: clock::from_ms(row.get("lifetime_ms")?),
+        idle_timeout: row.get::<_, Option<i64>>("idle_ms")?.map(clock::from_ms),
+    })
+}
+
+fn read_state(row: &Row<'_>) -> rusqlite::Result<SandboxState> {
+    Ok(match row.get::<_, i64>("state")? {
+        0 => SandboxState::Creating,
+        1 => SandboxState::Running,
+        _ => SandboxState::Ended(SandboxEnd {
+            reason: decode_reason(row.get("end_reason")?, row.get("end_code")?),
+            at: clock::from_ns(row.get("ended_ns")?),
+        }),
+    })
+}
+
+fn read_process(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Process>> {
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| Process::parse(&text).ok_or(rusqlite::Error::InvalidQuery)).transpose()
+}
+
+fn read_agent(row: &Row<'_>) -> rusqlite::Result<Option<Agent>> {
+    let (pid, start) = (row.get::<_, Option<u32>>("agent_pid")?, unsigned(row.get("agent_start")?));
+    Ok(pid.zip(start).map(|(pid, start)| Agent { pid, start }))
+}
+
+fn encode_reason(reason: EndReason) -> (i64, i32) {
+    match reason {
+        EndReason::Exited(code) => (1, code),
+        EndReason::Signaled(signal) => (2, signal),
+        EndReason::TimedOut => (3, 0),
+        EndReason::Idle => (4, 0),
+        EndReason::Terminated => (5, 0),
+        EndReason::OutOfMemory => (6, 0),
+        EndReason::Lost => (7, 0),
+        EndReason::Failed => (8, 0),
+    }
+}
+
+fn decode_reason(reason: i64, code: i32) -> EndReason {
+    match reason {
+        1 => EndReason::Exited(code),
+        2 => EndReason::Signaled(code),
+        3 => EndReason::TimedOut,
+        4 => EndReason::Idle,
+        5 => EndReason::Terminated,
+        6 => EndReason::OutOfMemory,
+        8 => EndReason::Failed,
+        _ => EndReason::Lost,
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("lists and maps of texts have a JSON form")
+}
+
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
+    })
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn unsigned(value: Option<i64>) -> Option<u64> {
+    value.and_then(|value| u64::try_from(value).ok())
+}
