@@ -44,7 +44,7 @@ async fn launch(
     let asked = engine_spec(&spec)?;
     let started = match engine.exec(known, asked).await {
         Ok(started) => started,
-        Err(error) => return Err(refused(engine, id, error).await),
+        Err(error) => return Err(refused(engine, id, &spec, error).await),
     };
     let kill = spec.options.on_drop == OnDrop::Kill;
     let session = LocalSession::new(engine.clone(), known.clone(), started, kill);
@@ -89,14 +89,29 @@ fn engine_spec(spec: &ExecSpec) -> Result<engine::ExecSpec> {
     Ok(asked)
 }
 
-/// Says what was missing: the engine names a sandbox and a directory with the same kind.
-async fn refused(engine: &Engine, id: &SandboxId, error: engine::Error) -> Error {
-    if !matches!(error.kind(), engine::ErrorKind::NotFound | engine::ErrorKind::FailedPrecondition) {
-        return EXEC.failed()(error);
+/// Says what was missing: a sandbox that has ended, or a directory, which the engine calls an invalid argument.
+async fn refused(engine: &Engine, id: &SandboxId, spec: &ExecSpec, error: engine::Error) -> Error {
+    use engine::ErrorKind as From;
+    match (error.kind(), &spec.options.cwd) {
+        (From::NotFound | From::FailedPrecondition, _) => match require_running(engine, EXEC, id).await {
+            Err(gone) => gone,
+            Ok(()) => EXEC.on(Subject::Sandbox)(error),
+        },
+        (From::InvalidArgument, Some(cwd)) if !is_there(engine, id, cwd).await => {
+            Error::new(ErrorKind::NotFound, "exec", error.to_string())
+                .with_subject(Subject::WorkingDirectory)
+                .with_context("sandbox", id)
+        }
+        _ => EXEC.failed()(error),
     }
-    match require_running(engine, EXEC, id).await {
-        Err(gone) => gone,
-        Ok(()) => EXEC.on(Subject::WorkingDirectory)(error),
+}
+
+/// Whether a path leads to something in the sandbox; where that cannot be told, yes.
+async fn is_there(engine: &Engine, id: &SandboxId, path: &str) -> bool {
+    let Some(known) = parse(id) else { return true };
+    match engine.files(&known).stat(path).await {
+        Err(error) => error.kind() != engine::ErrorKind::NotFound,
+        Ok(_) => true,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A command that runs.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use openlattice::{
     Bytes, Error, ErrorKind, ExecId, ExecSession, ExecStatus, OutputChunk, OutputReader, OutputStream,
@@ -20,6 +21,8 @@ pub(crate) struct LocalSession {
     sandbox_id: SandboxId,
     exec_id: ExecId,
     kill_on_drop: bool,
+    /// Set once the end was seen, after which a drop has nothing to kill.
+    ended: AtomicBool,
 }
 
 impl LocalSession {
@@ -30,7 +33,14 @@ impl LocalSession {
         kill_on_drop: bool,
     ) -> Self {
         let (sandbox_id, exec_id) = (SandboxId::new(sandbox.as_str()), ExecId::new(exec.as_str()));
-        Self { engine, sandbox, exec, sandbox_id, exec_id, kill_on_drop }
+        Self { engine, sandbox, exec, sandbox_id, exec_id, kill_on_drop, ended: AtomicBool::new(false) }
+    }
+
+    /// Translates a state, and notes the end.
+    fn seen(&self, state: &engine::ExecState) -> Option<ExecStatus> {
+        let status = info::exec_status(state);
+        self.ended.fetch_or(status.is_some(), Ordering::Relaxed);
+        status
     }
 }
 
@@ -45,7 +55,7 @@ impl fmt::Debug for LocalSession {
 
 impl Drop for LocalSession {
     fn drop(&mut self) {
-        if !self.kill_on_drop {
+        if !self.kill_on_drop || self.ended.load(Ordering::Relaxed) {
             return;
         }
         let (engine, sandbox, exec) = (self.engine.clone(), self.sandbox.clone(), self.exec.clone());
@@ -108,12 +118,12 @@ impl ExecSession for LocalSession {
             self.engine.exec_wait(&self.sandbox, &self.exec).await.map_err(attempt.on(Subject::Exec))?;
         let unended =
             || Error::new(ErrorKind::Internal, "wait", "the engine waited for a command that still runs");
-        info::exec_status(&state).ok_or_else(unended)
+        self.seen(&state).ok_or_else(unended)
     }
 
     async fn poll(&self) -> Result<Option<ExecStatus>> {
         let state = self.engine.exec_state(&self.sandbox, &self.exec).await;
-        Ok(info::exec_status(&state.map_err(Attempt("poll").on(Subject::Exec))?))
+        Ok(self.seen(&state.map_err(Attempt("poll").on(Subject::Exec))?))
     }
 
     async fn kill(&self, signal: Signal) -> Result<()> {

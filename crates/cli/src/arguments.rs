@@ -1,0 +1,66 @@
+//! The words that `lattice` takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{commands, exit, providers};
+
+/// Compute nodes on this machine and on Modal.
+#[derive(Debug, Parser)]
+#[command(name = "lattice", version, about, after_help = exit::HELP, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Folder of the store [default: /var/lib/openlattice for root, else below XDG_STATE_HOME]
+    #[arg(long, global = true, env = "LATTICE_STATE_DIR", value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Who supplies the node
+    #[arg(long, global = true, default_value = providers::DEFAULT, value_parser = providers::names())]
+    pub(crate) provider: String,
+}
+
+/// The commands, one file each.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(commands::run::Run),
+    Create(commands::create::Create),
+    Exec(commands::exec::Exec),
+    Ps(commands::ps::Ps),
+    Inspect(commands::inspect::Inspect),
+    Rm(commands::rm::Rm),
+    Snapshot(commands::snapshot::Snapshot),
+    Cp(commands::cp::Cp),
+    Serve(commands::serve::Serve),
+    Images(commands::images::Images),
+    Gc(commands::gc::Gc),
+    Doctor(commands::doctor::Doctor),
+    Capabilities(commands::capabilities::Capabilities),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        for command in Arguments::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("lattice "), "{} has no example", command.get_name());
+        }
+    }
+}

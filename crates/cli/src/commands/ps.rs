@@ -1,0 +1,70 @@
+//! `lattice ps`.
+
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use openlattice::{ListFilter, SandboxInfo, Timestamp};
+
+use crate::context::Context;
+use crate::failure::Result;
+use crate::output;
+
+/// List nodes, newest first
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  lattice ps -a
+  lattice ps --json | jq -r '.[].id'")]
+pub(crate) struct Ps {
+    /// Ended ones too
+    #[arg(short, long)]
+    all: bool,
+    /// As a JSON list, in the shape of `inspect --json`
+    #[arg(long)]
+    json: bool,
+}
+
+impl Ps {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let opened = context.provider().await?;
+        let filter = ListFilter { include_ended: self.all, ..ListFilter::default() };
+        let found = opened.provider.list(filter).await?;
+        if self.json {
+            return output::print_json(&found);
+        }
+        let now = SystemTime::now();
+        let heading = ["ID", "STATE", "AGE", "IMAGE", "NAME"].map(str::to_owned);
+        let rows = found.iter().map(|info| row(info, now));
+        output::print(&output::table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>()))
+    }
+}
+
+fn row(info: &SandboxInfo, now: SystemTime) -> [String; 5] {
+    let age = info.created_at.map(|created| age(created, now.into())).unwrap_or_default();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    [info.id.to_string(), info.state.as_str().to_owned(), age, text(&info.image), text(&info.name)]
+}
+
+/// A time span in its largest unit.
+fn age(since: Timestamp, now: Timestamp) -> String {
+    let millis = now.unix_millis().saturating_sub(since.unix_millis());
+    let seconds = Duration::from_millis(u64::try_from(millis).unwrap_or(0)).as_secs();
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_short() {
+        let at =
+            |seconds: i64| age(Timestamp::from_unix_millis(0), Timestamp::from_unix_millis(seconds * 1000));
+        assert_eq!([at(5), at(300), at(10_000), at(200_000), at(-5)], ["5s", "5m", "2h", "2d", "0s"]);
+    }
+}

@@ -1,0 +1,124 @@
+//! `lattice run`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use openlattice::{
+    Attachment, ComputeProvider, ExecSpec, OnDrop, ProvisionSpec, SandboxId, SandboxInfo, Signal, Stdin,
+};
+
+use super::report::Report;
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::live::{self, Ending, Signals};
+use crate::node_arguments::NodeArguments;
+use crate::{output, value};
+
+/// Make a node, run a command in it, and remove it
+///
+/// Output is passed on as it comes, standard input is forwarded. The node belongs to this process: if it is killed,
+/// `lattice gc` ends the node. The first Ctrl-C goes to the command, a second one within two seconds ends the node.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  lattice run -e GREETING=hello --timeout 30s -- sh -c 'echo $GREETING; exit 7'
+  echo data | lattice run --memory 256m -- wc -c")]
+pub(crate) struct Run {
+    #[command(flatten)]
+    node: NodeArguments,
+    /// Time after which the command is killed (exit code 124), such as 30s
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    timeout: Option<Duration>,
+    /// File that gets how it ended, as JSON
+    #[arg(long, value_name = "FILE")]
+    result: Option<PathBuf>,
+    /// The program and its arguments; no shell is involved
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+impl Run {
+    pub(crate) async fn run(self, context: &Context) -> Result<u8> {
+        let mut sandbox = None;
+        let outcome = self.outcome(context, &mut sandbox).await;
+        Ok(Report::of(sandbox, &outcome).finish(self.result.as_deref(), self.timeout))
+    }
+
+    async fn outcome(&self, context: &Context, sandbox: &mut Option<SandboxId>) -> Result<Ending> {
+        let mut spec = self.node.spec()?;
+        let mut signals = Signals::catch()?;
+        let opened = context.provider().await?;
+        let provider = opened.provider.as_ref();
+        if provider.capabilities().identity.owners {
+            spec.attachment = Attachment::Bound;
+        }
+        let (info, interrupted) = match provision(provider, spec, &mut signals).await? {
+            Provisioned::Made(info, interrupted) => (info, interrupted),
+            Provisioned::GivenUp(signal) => return Ok(Ending::Interrupted(signal)),
+        };
+        for warning in &info.warnings {
+            output::complain(warning);
+        }
+        *sandbox = Some(info.id.clone());
+        let outcome = match interrupted {
+            Some(signal) => Ok(Ending::Interrupted(signal)),
+            None => self.command(provider, &info.id, &mut signals).await,
+        };
+        match (outcome, provider.destroy(&info.id).await) {
+            (outcome, Ok(())) => outcome,
+            (Err(failure), Err(left)) => {
+                output::complain(&failure.to_string());
+                Err(left.into())
+            }
+            (Ok(_), Err(left)) => Err(left.into()),
+        }
+    }
+
+    async fn command(
+        &self,
+        provider: &dyn ComputeProvider,
+        id: &SandboxId,
+        signals: &mut Signals,
+    ) -> Result<Ending> {
+        let offer = &provider.capabilities().exec;
+        let mut spec = ExecSpec::new(self.command.clone()).with_stdin(Stdin::Open);
+        if let Some(timeout) = self.timeout {
+            spec = spec.with_timeout(timeout);
+        }
+        if offer.kill_on_drop {
+            spec.options.on_drop = OnDrop::Kill;
+        }
+        let session = provider.exec(id, spec).await?;
+        live::follow(session.as_ref(), signals, offer.signals).await
+    }
+}
+
+enum Provisioned {
+    /// The node is there; a signal may have come meanwhile.
+    Made(SandboxInfo, Option<Signal>),
+    /// A second signal came before it was there.
+    GivenUp(Signal),
+}
+
+/// Provisions to the end even when interrupted, since only then the node can be removed for certain; a second signal
+/// gives up, and the node is left to `gc`.
+async fn provision(
+    provider: &dyn ComputeProvider,
+    spec: ProvisionSpec,
+    signals: &mut Signals,
+) -> Result<Provisioned> {
+    let made = provider.provision(spec);
+    tokio::pin!(made);
+    let mut interrupted = None;
+    loop {
+        tokio::select! {
+            info = &mut made => return Ok(Provisioned::Made(info.map_err(Failure::from)?, interrupted)),
+            signal = signals.next() => {
+                if interrupted.replace(signal).is_some() {
+                    return Ok(Provisioned::GivenUp(signal));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What every command works with.
+
+use std::path::PathBuf;
+
+use openlattice_engine::{Engine, EngineConfig};
+
+use crate::arguments::Global;
+use crate::failure::{Failure, Result};
+use crate::providers::{self, Opened};
+use crate::state_dir::default_state_dir;
+
+/// The store and the provider that the user chose.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) state_dir: PathBuf,
+    provider: String,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global) -> Self {
+        let state_dir = global.state_dir.unwrap_or_else(default_state_dir);
+        Self { state_dir, provider: global.provider }
+    }
+
+    /// Builds the chosen provider.
+    pub(crate) async fn provider(&self) -> Result<Opened> {
+        providers::open(&self.provider, &self.state_dir).await
+    }
+
+    /// Opens the local store, for what only it has; refuses another provider's name.
+    pub(crate) async fn engine(&self, command: &str) -> Result<Engine> {
+        if self.provider != providers::DEFAULT {
+            let text = format!("`{command}` is about the local store\nhint: leave --provider out");
+            return Err(Failure::new(openlattice::ErrorKind::Unsupported, text));
+        }
+        Ok(Engine::open(EngineConfig::new(&self.state_dir)).await?)
+    }
+}

@@ -1,0 +1,139 @@
+//! Options that `run` and `create` share.
+
+use std::env::{self, VarError};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use openlattice::{Env, NetworkPolicy, ProvisionSpec};
+
+use crate::failure::{Failure, Result};
+use crate::value;
+
+/// What a new node is made of.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArguments {
+    /// Image: `host` (this machine's /usr), an imported name, or the id that `snapshot` printed
+    #[arg(long, value_name = "NAME")]
+    image: Option<String>,
+    #[command(flatten)]
+    variables: Variables,
+    /// Working directory, absolute; made when missing
+    #[arg(short = 'w', long, value_name = "DIR")]
+    workdir: Option<String>,
+    /// Bound on memory and swap together, such as 512m or 2g
+    #[arg(long, value_name = "BYTES", value_parser = value::bytes)]
+    memory: Option<u64>,
+    /// Bound on processor time, such as 1 or 0.5
+    #[arg(long, value_name = "N", value_parser = value::milli_cpus)]
+    cpus: Option<u32>,
+    /// Bound on processes and threads
+    #[arg(long, value_name = "N")]
+    pids: Option<u32>,
+    /// What the node reaches [default: the provider's, see `capabilities`]
+    #[arg(long, value_enum)]
+    network: Option<NetworkArgument>,
+}
+
+/// What `--network` takes.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum NetworkArgument {
+    /// Nothing but its own loopback
+    None,
+    /// Everything outside, where the provider offers it
+    Open,
+}
+
+/// Environment variables.
+#[derive(Debug, Args)]
+pub(crate) struct Variables {
+    /// Variable; with a name alone its value comes from our environment and never shows in a process list
+    #[arg(short = 'e', long = "env", value_name = "K=V | K")]
+    env: Vec<String>,
+    /// File of variables, one K=V or K a line; `#` starts a comment line
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+}
+
+impl NodeArguments {
+    /// The spec without life time, owner and initial command, which the commands decide.
+    pub(crate) fn spec(&self) -> Result<ProvisionSpec> {
+        let mut spec = ProvisionSpec::default();
+        spec.runtime.image.clone_from(&self.image);
+        spec.runtime.workdir.clone_from(&self.workdir);
+        spec.env = self.variables.env()?;
+        spec.resources.memory_limit_bytes = self.memory;
+        spec.resources.cpu_limit_millis = self.cpus;
+        spec.resources.pids_limit = self.pids;
+        spec.network.policy = self.network.map(|network| match network {
+            NetworkArgument::None => NetworkPolicy::Blocked,
+            NetworkArgument::Open => NetworkPolicy::Open,
+        });
+        Ok(spec)
+    }
+}
+
+impl Variables {
+    /// Files first, then `-e`, each over the one before.
+    pub(crate) fn env(&self) -> Result<Env> {
+        let mut env = Env::new();
+        for path in &self.env_file {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| Failure::from_io(&format!("read {}", path.display()), error))?;
+            let lines = text.lines().map(str::trim_start);
+            for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+                set(&mut env, line)?;
+            }
+        }
+        for variable in &self.env {
+            set(&mut env, variable)?;
+        }
+        Ok(env)
+    }
+}
+
+fn set(env: &mut Env, variable: &str) -> Result<()> {
+    if let Some((name, value)) = variable.split_once('=') {
+        env.set(name, value.to_owned());
+        return Ok(());
+    }
+    let problem = match env::var(variable) {
+        Ok(value) => {
+            env.set(variable, value);
+            return Ok(());
+        }
+        Err(VarError::NotPresent) => "is not set",
+        Err(VarError::NotUnicode(_)) => "is not UTF-8",
+    };
+    Err(Failure::invalid(format!(
+        "variable {variable} {problem} in our environment\nhint: give -e {variable}=VALUE"
+    )))
+}
+
+/// Whole seconds, rounded up, since a life of zero seconds is none.
+pub(crate) fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_come_from_files_arguments_and_the_environment() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "# comment\nA=file\nB=x=y\n\nPATH\n").unwrap();
+        let given = Variables { env: vec!["A=argument".to_owned()], env_file: vec![file.path().to_owned()] };
+        let env = given.env().unwrap();
+        assert_eq!((env.get("A"), env.get("B")), (Some("argument"), Some("x=y")));
+        assert_eq!(env.get("PATH"), env::var("PATH").ok().as_deref());
+        let missing = Variables { env: vec!["NO_SUCH_VARIABLE_HERE".to_owned()], env_file: Vec::new() };
+        assert!(missing.env().unwrap_err().to_string().contains("NO_SUCH_VARIABLE_HERE"));
+    }
+
+    #[test]
+    fn seconds_round_up() {
+        assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
+        assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
+    }
+}

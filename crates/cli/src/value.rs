@@ -1,0 +1,92 @@
+//! Values of options: durations, amounts, variables.
+
+use std::time::Duration;
+
+/// Parses `30s`, `500ms`, `5m`, `1.5h` or a plain number of seconds; not zero.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err("write a time like 500ms, 30s, 5m, 2h or 1d".to_owned()),
+    };
+    let seconds = decimal(number).ok_or("write a time like 500ms, 30s, 5m, 2h or 1d")? * factor;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("a time must be above zero and below the age of the universe".to_owned()),
+    }
+}
+
+/// Parses `512m`, `1.5g`, `64k`, or bytes; units are powers of 1024, with or without `b` or `ib`.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    const WRONG: &str = "write an amount like 512m, 1.5g or 1048576";
+    let lower = text.to_ascii_lowercase();
+    let split = lower.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(lower.len());
+    let (number, unit) = lower.split_at(split);
+    let shift = match unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(unit) {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err(WRONG.to_owned()),
+    };
+    let scaled =
+        decimal(number).ok_or(WRONG)? * f64::from(1_u32 << (shift / 2)) * f64::from(1_u32 << (shift / 2));
+    whole(scaled).ok_or_else(|| WRONG.to_owned())
+}
+
+/// Parses a number of processors such as `1` or `0.5` to thousandths.
+pub(crate) fn milli_cpus(text: &str) -> Result<u32, String> {
+    const WRONG: &str = "write a number of processors like 2 or 0.5";
+    let millis = whole(decimal(text).ok_or(WRONG)? * 1000.0).ok_or(WRONG)?;
+    u32::try_from(millis).map_err(|_| WRONG.to_owned())
+}
+
+/// A finite number of digits with at most one point.
+fn decimal(text: &str) -> Option<f64> {
+    let digits = |c: char| c.is_ascii_digit() || c == '.';
+    text.parse().ok().filter(|_| !text.is_empty() && text.chars().all(digits))
+}
+
+/// Rounds a positive number to a whole one, at least 1.
+fn whole(number: f64) -> Option<u64> {
+    let rounded = number.round();
+    if !(1.0..9e15).contains(&rounded) {
+        return None;
+    }
+    format!("{rounded:.0}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5400)));
+        for bad in ["", "0", "0s", "s", "-1", "1y", "1e3", "inf", "nan", "1 s"] {
+            assert!(duration(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn amounts_have_units() {
+        assert_eq!(bytes("512m"), Ok(512 << 20));
+        assert_eq!(bytes("1.5GiB"), Ok(3 << 29));
+        assert_eq!(bytes("1024"), Ok(1024));
+        assert_eq!(bytes("1t"), Ok(1 << 40));
+        for bad in ["", "m", "0", "1x", "-1m", "1e9"] {
+            assert!(bytes(bad).is_err(), "{bad:?} was taken");
+        }
+        assert_eq!(milli_cpus("0.5"), Ok(500));
+        assert!(milli_cpus("0").is_err());
+    }
+}
