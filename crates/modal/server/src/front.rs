@@ -1,0 +1,89 @@
+//! The one entry of every call: which service, who calls, by when, and the extra trailers of the answer.
+
+use crate::{
+    control::Control,
+    deadline::Deadline,
+    router::Router,
+    shared::{RouterSubject, Shared},
+    trailers,
+};
+use openlattice_modal_proto::{
+    client::modal_client_server::{ModalClientServer, SERVICE_NAME as CONTROL},
+    task_command_router::task_command_router_server::{SERVICE_NAME as ROUTER, TaskCommandRouterServer},
+};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tonic::{Status, body::Body, codegen::Service};
+
+/// Longest message in either direction; clients allow as much.
+const MESSAGE_LIMIT: usize = 100 << 20;
+
+type Answer = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
+
+/// Both services behind their checks.
+#[derive(Clone)]
+pub(crate) struct Front {
+    shared: Arc<Shared>,
+    control: ModalClientServer<Control>,
+    router: TaskCommandRouterServer<Router>,
+}
+
+impl Front {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let control = ModalClientServer::new(Control(shared.clone()))
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT);
+        let router = TaskCommandRouterServer::new(Router(shared.clone()))
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT);
+        Self { shared, control, router }
+    }
+
+    /// Checks the caller and hands the request to its service.
+    fn dispatch(&mut self, mut request: http::Request<Body>) -> Result<Answer, Status> {
+        let service = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
+        if service == CONTROL {
+            self.shared.guard.control(request.headers())?;
+            Ok(Box::pin(self.control.call(request)))
+        } else if service == ROUTER {
+            let subject = self.shared.guard.router(request.headers())?;
+            request.extensions_mut().insert(RouterSubject(subject));
+            Ok(Box::pin(self.router.call(request)))
+        } else {
+            Err(Status::unimplemented(format!("no service {service:?} here")))
+        }
+    }
+}
+
+impl Service<http::Request<Body>> for Front {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Answer {
+        let deadline = Deadline::read(request.headers());
+        if let Some(deadline) = deadline {
+            request.extensions_mut().insert(deadline);
+        }
+        let answer = match self.dispatch(request) {
+            Ok(answer) => answer,
+            Err(status) => return Box::pin(std::future::ready(Ok(status.into_http()))),
+        };
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                answer = answer => answer.map(trailers::attach),
+                () = Deadline::passed(deadline) => Ok(Deadline::status().into_http()),
+            }
+        })
+    }
+}

@@ -1,0 +1,132 @@
+//! What the helper can be asked to do, and doing it.
+
+use super::{
+    entry::{Entry, Names},
+    exec::FileExec,
+    failure::Failure,
+};
+use bytes::Bytes;
+use openlattice_engine::{Error, FileKind, Files, OutputStream};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+/// Largest file that is read.
+const READ_LIMIT: u64 = 4 << 30;
+/// Bytes read at once.
+const CHUNK: usize = 1 << 20;
+
+/// One object with one key, the operation.
+#[derive(Debug, Deserialize)]
+pub(super) enum Operation {
+    ReadFile {
+        path: String,
+    },
+    WriteFile {
+        path: String,
+    },
+    ListFiles {
+        path: String,
+    },
+    Stat {
+        path: String,
+    },
+    MakeDirectory {
+        path: String,
+        #[serde(default)]
+        parents: bool,
+    },
+    Remove {
+        path: String,
+        #[serde(default)]
+        recursive: bool,
+    },
+    Watch {},
+}
+
+impl Operation {
+    pub(super) fn parse(json: &str) -> Result<Self, Failure> {
+        serde_json::from_str(json)
+            .map_err(|error| Failure::argument(format!("not a known operation: {error}")))
+    }
+}
+
+/// Does it; what it prints goes to `exec`. `chunks` is the content of a written file.
+pub(super) async fn run(
+    files: &Files,
+    operation: Result<Operation, Failure>,
+    exec: &FileExec,
+    chunks: mpsc::Receiver<Bytes>,
+) -> Result<(), Failure> {
+    let failed = |error: Error| Failure::engine(&error, false);
+    match operation? {
+        Operation::ReadFile { path } => read(files, &path, exec).await,
+        Operation::WriteFile { path } => write(files, &path, chunks).await,
+        Operation::ListFiles { path } => {
+            let names = Names::read(files).await;
+            let stats = files.list(&path).await.map_err(failed)?;
+            let mut entries: Vec<_> = stats.into_iter().map(|stat| Entry::new(stat, &names)).collect();
+            entries.sort_by(|one, other| one.name().cmp(other.name()));
+            print(exec, &entries).await
+        }
+        Operation::Stat { path } => {
+            let names = Names::read(files).await;
+            print(exec, &Entry::new(files.stat(&path).await.map_err(failed)?, &names)).await
+        }
+        Operation::MakeDirectory { path, parents } => {
+            files.mkdir(&path, parents).await.map_err(|error| Failure::engine(&error, true))
+        }
+        Operation::Remove { path, recursive } => files.remove(&path, recursive).await.map_err(failed),
+        Operation::Watch {} => {
+            Err(Failure::not_supported("watching is not offered by this server yet; list again"))
+        }
+    }
+}
+
+async fn print(exec: &FileExec, value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_vec(value).map_err(|error| Failure::internal(&error.into()))?;
+    exec.append(OutputStream::Stdout, text.into()).await.map_err(|error| Failure::internal(&error))
+}
+
+/// Copies the file into the exec's output, so that later readers see what was there.
+async fn read(files: &Files, path: &str, exec: &FileExec) -> Result<(), Failure> {
+    let failed = |error: Error| Failure::engine(&error, false);
+    let mut offset = 0;
+    loop {
+        let chunk = files.read_at(path, offset, CHUNK).await.map_err(failed)?;
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        offset += chunk.len() as u64;
+        if offset > READ_LIMIT {
+            return Err(Failure::file_too_large());
+        }
+        exec.append(OutputStream::Stdout, chunk).await.map_err(|error| Failure::internal(&error))?;
+    }
+}
+
+/// A directory is refused before the content arrives; everything else the write itself finds.
+async fn write(files: &Files, path: &str, chunks: mpsc::Receiver<Bytes>) -> Result<(), Failure> {
+    if files.stat(path).await.is_ok_and(|stat| stat.kind == FileKind::Directory) {
+        return Err(Failure::new("IsDirectory", "is a directory"));
+    }
+    files.write_from(path, chunks).await.map_err(|error| Failure::engine(&error, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_read() {
+        assert!(
+            matches!(Operation::parse(r#"{"ReadFile":{"path":"/a"}}"#), Ok(Operation::ReadFile { path }) if path == "/a")
+        );
+        let made = Operation::parse(r#"{"MakeDirectory":{"path":"/a","parents":true}}"#);
+        assert!(matches!(made, Ok(Operation::MakeDirectory { parents: true, .. })));
+        let watch = r#"{"Watch":{"path":"/a","recursive":false,"filter":null,"timeout_secs":null}}"#;
+        assert!(matches!(Operation::parse(watch), Ok(Operation::Watch {})));
+        for odd in ["", "{}", r#"{"Chmod":{}}"#, r#"{"ReadFile":{}}"#] {
+            assert!(Operation::parse(odd).is_err(), "{odd}");
+        }
+    }
+}

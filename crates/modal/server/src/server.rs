@@ -1,0 +1,166 @@
+//! The server: bound to an address, then serving until told to stop.
+
+use crate::{
+    auth::Guard,
+    config::{Access, Credentials, ServerConfig},
+    error::{Result, ServerError},
+    front::Front,
+    keys, listener,
+    router::{files::FileExecs, stdin::StdinStreams},
+    shared::Shared,
+    state::State,
+    tls,
+};
+use openlattice_engine::{Engine, EngineConfig};
+use std::{fmt, future::Future, net::SocketAddr, path::Path, pin::pin, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+/// Flow-control window of a stream and of a connection, as the clients set theirs.
+const WINDOW: u32 = 64 << 20;
+/// How long calls have to end by themselves once the server stops.
+const GRACE: Duration = Duration::from_secs(3);
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+const PING_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Modal's two services, bound to an address and ready to [`serve`](Self::serve).
+///
+/// It holds nothing that a successor on the same store does not find again: it may be killed at any moment.
+pub struct Server {
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    shared: Arc<Shared>,
+    credentials: Option<Credentials>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("address", &self.shared.address).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Opens the store of `config` and listens. Calls wait until [`serve`](Self::serve) runs.
+    ///
+    /// # Errors
+    /// [`ServerError::Config`] for an open server on an address that is not loopback and for empty credentials,
+    /// [`ServerError::Listen`], [`ServerError::Engine`], [`ServerError::File`], [`ServerError::Tls`] and [`ServerError::Database`] by their cause.
+    pub async fn bind(config: ServerConfig) -> Result<Self> {
+        check(&config)?;
+        let engine = Engine::open(EngineConfig::new(&config.state_dir)).await?;
+        Self::bind_on(engine, config).await
+    }
+
+    /// As [`bind`](Self::bind), on an engine that is open already; it must be of `config.state_dir`.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub async fn bind_on(engine: Engine, config: ServerConfig) -> Result<Self> {
+        check(&config)?;
+        let folder = keys::folder(&config.state_dir)?;
+        let pairs = accepted(&config.access, &folder)?;
+        let guard = Guard::new(pairs.clone(), &keys::key(&folder.join("jwt.key"))?);
+        let state = State::open(&config.state_dir.join("modal.db"), keys::key(&folder.join("secrets.key"))?)?;
+        let tls = tls::acceptor(&folder, config.tls.as_ref())?;
+        let failed = |source| ServerError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let shared = Shared {
+            engine,
+            state,
+            guard,
+            file_execs: FileExecs::new(folder.join("files")),
+            stdin_streams: StdinStreams::default(),
+            stopping: CancellationToken::new(),
+            address,
+            advertise: config.advertise,
+        };
+        let credentials = pairs.and_then(|pairs| pairs.into_iter().next());
+        Ok(Self { listener, tls, shared: Arc::new(shared), credentials })
+    }
+
+    /// The address it listens on, with the real port.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// What `MODAL_SERVER_URL` is set to by clients on this machine.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let mut address = self.shared.address;
+        if address.ip().is_unspecified() {
+            address.set_ip([127, 0, 0, 1].into());
+        }
+        format!("http://{address}")
+    }
+
+    /// A pair that is accepted; `None` when anybody is.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
+    }
+
+    /// Serves until `shutdown` completes. Calls under way have three seconds then: waits and streams end at once with
+    /// `UNAVAILABLE`, which clients retry. Dropping the future cuts every connection. Sandboxes and commands go on
+    /// either way.
+    ///
+    /// # Errors
+    /// [`ServerError::Serve`] when the transport fails.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let stopping = self.shared.stopping.clone();
+        let cut = CancellationToken::new();
+        let guard = cut.clone().drop_guard();
+        let incoming = listener::accept(self.listener, self.tls, stopping.clone(), cut.clone());
+        let served = tonic::transport::Server::builder()
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .max_concurrent_streams(10_000)
+            .http2_keepalive_interval(Some(PING_INTERVAL))
+            .http2_keepalive_timeout(Some(PING_TIMEOUT))
+            .serve_with_incoming_shutdown(
+                Front::new(self.shared),
+                incoming,
+                stopping.clone().cancelled_owned(),
+            );
+        let mut served = pin!(served);
+        tokio::select! {
+            ended = &mut served => return ended.map_err(|error| ServerError::Serve(error.into())),
+            () = shutdown => stopping.cancel(),
+        }
+        let ended = match tokio::time::timeout(GRACE, &mut served).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                drop(guard);
+                served.await
+            }
+        };
+        ended.map_err(|error| ServerError::Serve(error.into()))
+    }
+}
+
+fn check(config: &ServerConfig) -> Result<()> {
+    match &config.access {
+        Access::Open if !config.listen.ip().is_loopback() => Err(ServerError::Config(format!(
+            "a server without credentials must listen on a loopback address, not {}; listen on 127.0.0.1 or require credentials",
+            config.listen
+        ))),
+        Access::Pairs(pairs)
+            if pairs.is_empty() || pairs.iter().any(|pair| pair.id.is_empty() || pair.secret.is_empty()) =>
+        {
+            Err(ServerError::Config(
+                "credentials must not be empty; give a token id and a token secret".to_owned(),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn accepted(access: &Access, folder: &Path) -> Result<Option<Vec<Credentials>>> {
+    match access {
+        Access::Open => Ok(None),
+        Access::Pairs(pairs) => Ok(Some(pairs.clone())),
+        Access::Generated => keys::credentials(&folder.join("token")).map(|pair| Some(vec![pair])),
+    }
+}

@@ -1,0 +1,149 @@
+//! The server's own state, in `modal.db` of the store: apps, environments, built images, secrets, and what retried calls
+//! were answered. Any number of servers may share it.
+
+mod apps;
+mod images;
+mod replies;
+mod secrets;
+mod stdin;
+
+pub(crate) use apps::{App, AppKey};
+pub(crate) use images::BuiltImage;
+pub(crate) use secrets::{Secret, SecretSpec};
+pub(crate) use stdin::StdinMark;
+
+use crate::error::{Result, ServerError};
+use rusqlite::Connection;
+use std::{
+    fmt,
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+use tonic::Status;
+
+/// Version of the tables; a database with a newer one is refused.
+const VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE environments (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at REAL NOT NULL) STRICT;
+CREATE TABLE apps (
+    id TEXT PRIMARY KEY, environment TEXT NOT NULL, name TEXT NOT NULL, created_at REAL NOT NULL,
+    UNIQUE (environment, name)) STRICT;
+CREATE TABLE images (id TEXT PRIMARY KEY, base TEXT NOT NULL, config TEXT NOT NULL, created_at REAL NOT NULL) STRICT;
+CREATE TABLE replies (
+    method TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (method, key)) STRICT;
+CREATE TABLE secrets (
+    id TEXT PRIMARY KEY, environment TEXT NOT NULL, name TEXT, keys TEXT NOT NULL, sealed BLOB NOT NULL,
+    created_at REAL NOT NULL, UNIQUE (environment, name)) STRICT;
+CREATE TABLE stdin_marks (sandbox TEXT PRIMARY KEY, last_index INTEGER NOT NULL, next_offset INTEGER NOT NULL) STRICT;
+";
+
+/// The open database. Cheap to clone; calls run on blocking threads.
+#[derive(Clone)]
+pub(crate) struct State {
+    connection: Arc<Mutex<Connection>>,
+    secret_key: [u8; 32],
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Opens the database, making or upgrading its tables. `secret_key` encrypts secrets.
+    pub(crate) fn open(path: &Path, secret_key: [u8; 32]) -> Result<Self> {
+        // Made by us first, so that nobody else can ever read it; SQLite gives its side files the same mode.
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|source| ServerError::File { path: path.to_owned(), source })?;
+        let connection = prepare(path).map_err(ServerError::Database)?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), secret_key })
+    }
+
+    /// Runs `work` in one transaction on a blocking thread. It completes even when the caller goes away.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Status> {
+        let connection = self.connection.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction =
+                connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        });
+        let done: rusqlite::Result<T> =
+            task.await.map_err(|error| Status::internal(format!("server state: {error}")))?;
+        done.map_err(|error| Status::internal(format!("server state: {error}")))
+    }
+}
+
+fn prepare(path: &Path) -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match version {
+        0 => {
+            transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+        }
+        VERSION => {}
+        newer => {
+            return Err(
+                format!("its version is {newer}, this program knows {VERSION}; use a newer program").into()
+            );
+        }
+    }
+    transaction.commit()?;
+    Ok(connection)
+}
+
+/// Now, in Unix seconds, as Modal's messages carry times.
+pub(crate) fn now() -> f64 {
+    unix(SystemTime::now())
+}
+
+/// A time in Unix seconds.
+pub(crate) fn unix(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    pub(super) fn state() -> (tempfile::TempDir, State) {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("modal.db"), [7; 32]).unwrap();
+        (folder, state)
+    }
+
+    #[test]
+    fn only_the_owner_reads_the_database() {
+        let (folder, _state) = state();
+        let mode = std::fs::metadata(folder.path().join("modal.db")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_newer_database_is_refused() {
+        let (folder, state) = state();
+        state.connection.lock().unwrap().pragma_update(None, "user_version", 99).unwrap();
+        let error = State::open(&folder.path().join("modal.db"), [7; 32]).unwrap_err();
+        assert!(matches!(error, ServerError::Database(cause) if cause.to_string().contains("99")));
+    }
+}
