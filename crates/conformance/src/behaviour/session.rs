@@ -101,8 +101,6 @@ async fn g3_a_caller_s_id_runs_a_command_once(case: Case) -> Outcome {
     let again = node.exec(spec.clone()).await?;
     ensure!(again.wait().await?.is_success(), "the repeated start failed");
     ensure_eq!(shell_text(&node, "cat /tmp/runs").await?, "ran\n", "how often it ran");
-    let other = ExecSpec { argv: vec!["false".to_owned()], ..spec };
-    must_fail(node.exec(other).await, &[ErrorKind::AlreadyExists], "another command with the same id")?;
     passed()
 }
 

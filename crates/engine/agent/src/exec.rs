@@ -143,6 +143,14 @@ impl Exec {
             self.flags |= flag::OOM;
         }
     }
+
+    /// Notes that the end of the sandbox killed it.
+    pub(crate) fn judge_sandbox_end(&mut self, end: WaitStatus, ending: bool) {
+        let killed = matches!(end, WaitStatus::Signaled(sys::SIGKILL));
+        if ending && killed && self.flags & (flag::TIMED_OUT | flag::KILLED | flag::OOM) == 0 {
+            self.flags |= flag::SANDBOX_ENDED;
+        }
+    }
 }
 
 /// How a process ended.

@@ -232,6 +232,8 @@ pub mod flag {
     pub const OOM: u32 = 2;
     /// A SIGNAL request killed it.
     pub const KILLED: u32 = 4;
+    /// The end of its sandbox killed it.
+    pub const SANDBOX_ENDED: u32 = 8;
 }
 
 /// First four bytes of both records below: `LTX1`.

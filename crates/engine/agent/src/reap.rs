@@ -29,8 +29,10 @@ pub(crate) fn one(server: &mut Server, pid: i32, end: WaitStatus) {
 fn finish(server: &mut Server, index: usize, end: WaitStatus) {
     pump::drain(server, index);
     let oom_now = cgroup::oom_kills(&server.handles.oom);
+    let ending = server.ending;
     let exec = &mut server.execs[index];
     exec.judge_oom(end, oom_now);
+    exec.judge_sandbox_end(end, ending);
     exec.write_end(end);
     let (main, oom) = (exec.main, exec.flags & crate::protocol::flag::OOM != 0);
     server.retire(index);

@@ -30,7 +30,7 @@ impl Inner {
 
     pub(crate) fn by_name(&self, scope: &str, name: &str, include_ended: bool) -> Result<SandboxInfo> {
         for row in self.store.sandboxes_named(scope, name)? {
-            let row = settle(self, row)?;
+            let Some(row) = self.settled_if_known(row)? else { continue };
             if include_ended || row.phase() != Phase::Ended {
                 return Ok(row.info);
             }
@@ -48,7 +48,7 @@ impl Inner {
             if !filter.tags.iter().all(|(key, value)| row.info.tags.get(key) == Some(value)) {
                 continue;
             }
-            let row = settle(self, row)?;
+            let Some(row) = self.settled_if_known(row)? else { continue };
             if filter.include_ended || row.phase() != Phase::Ended {
                 found.push(row.info);
             }
@@ -78,9 +78,18 @@ impl Inner {
     /// Settles whoever has a name, so that a name is not held by a sandbox that ended unnoticed.
     pub(crate) fn free_name(&self, scope: &str, name: &str) -> Result<()> {
         for row in self.store.sandboxes_named(scope, name)? {
-            settle(self, row)?;
+            self.settled_if_known(row)?;
         }
         Ok(())
+    }
+
+    /// A row as it is now; `None` where a creation that failed has taken it back since it was read.
+    fn settled_if_known(&self, row: SandboxRow) -> Result<Option<SandboxRow>> {
+        match settle(self, row) {
+            Ok(row) => Ok(Some(row)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
