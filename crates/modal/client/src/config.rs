@@ -115,6 +115,12 @@ impl Config {
         self.server.to_string()
     }
 
+    /// Says whether the server is Modal's own service, by its name.
+    #[must_use]
+    pub fn is_modal_service(&self) -> bool {
+        ["modal.com", "modal2.com"].iter().any(|domain| self.server.is_within(domain))
+    }
+
     /// Gives the environment's name; empty means the server's default one.
     #[must_use]
     pub fn environment(&self) -> &str {

@@ -6,6 +6,7 @@ mod end;
 mod generation;
 mod list;
 mod lookup;
+mod ready;
 mod snapshot;
 mod spec;
 mod tags;

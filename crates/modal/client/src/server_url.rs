@@ -50,6 +50,11 @@ impl ServerUrl {
         LOCAL_NAMES.contains(&self.host.trim_start_matches('[').trim_end_matches(']'))
     }
 
+    /// Says whether the host is a domain or lies below it.
+    pub(crate) fn is_within(&self, domain: &str) -> bool {
+        self.host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    }
+
     /// Decides how to speak to a command router that this control plane named.
     ///
     /// On one machine the router is spoken to without TLS although its address says `https`, as Modal's JavaScript
@@ -87,6 +92,13 @@ mod tests {
         );
         assert_eq!(ServerUrl::parse("http://h/").unwrap().to_string(), "http://h:80");
         assert_eq!(ServerUrl::parse("http://[::1]:5").unwrap().to_string(), "http://[::1]:5");
+    }
+
+    #[test]
+    fn a_domain_holds_what_lies_below_it() {
+        let is_within = |url: &str| ServerUrl::parse(url).unwrap().is_within("modal.com");
+        assert!(is_within("https://api.modal.com") && is_within("https://modal.com"));
+        assert!(!is_within("https://notmodal.com") && !is_within("https://modal.com.example"));
     }
 
     #[test]

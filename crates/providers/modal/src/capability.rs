@@ -1,0 +1,132 @@
+//! What the provider offers, by the server that it speaks to.
+
+use openlattice::{
+    Capabilities, Constraints, ExecCapabilities, ExtensionCapabilities, IdentityCapabilities,
+    LifetimeCapabilities, LimitCapabilities, NetworkCapabilities, PlacementCapabilities, RuntimeCapabilities,
+    SnapshotCapabilities,
+};
+
+use crate::gpu;
+
+/// The longest life of a sandbox, in seconds.
+pub(crate) const LONGEST_LIFE: u64 = 24 * 3600;
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// Modal's own service.
+    Modal,
+    /// Another server of the protocol; what this project's own gives is what can be relied on.
+    Other,
+}
+
+/// Declares what a service gives through this provider.
+pub(crate) fn declared(service: Service) -> Capabilities {
+    let modal = service == Service::Modal;
+    Capabilities {
+        restart: false,
+        pause: false,
+        snapshot: true,
+        gpu: true,
+        logs: false,
+        tailscale: true,
+        architectures: vec!["x86_64".to_owned()],
+        persistent_storage: false,
+        constraints: Constraints {
+            gpu_types: gpu::known(),
+            max_gpu_count: Some(gpu::MAX_COUNT),
+            gpu_fallback: false,
+        },
+        runtime: RuntimeCapabilities {
+            command: true,
+            workdir: true,
+            env: true,
+            secret_values: true,
+            named_secrets: true,
+            registry_credentials: modal,
+            volumes: modal,
+            readiness: modal,
+        },
+        limits: limits(modal),
+        lifetime: LifetimeCapabilities { max: true, longest_seconds: Some(LONGEST_LIFE), idle: true },
+        networking: networking(modal),
+        placement: PlacementCapabilities { regions: modal, clouds: modal },
+        identity: IdentityCapabilities { keys: true, names: true, tags: true, owners: false, list: true },
+        exec: exec(modal),
+        snapshots: SnapshotCapabilities { memory: false, after_end: false },
+        extensions: ExtensionCapabilities { files: true, network: true, metrics: false },
+    }
+}
+
+fn limits(modal: bool) -> LimitCapabilities {
+    LimitCapabilities {
+        cpu_request: modal,
+        cpu_limit: true,
+        memory_request: modal,
+        memory_limit: true,
+        pids: false,
+        disk: false,
+        output_bytes: None,
+    }
+}
+
+fn networking(modal: bool) -> NetworkCapabilities {
+    NetworkCapabilities {
+        open: modal,
+        blocked: true,
+        cidr_allow_list: modal,
+        domain_allow_list: modal,
+        default_policy: if modal { "open" } else { "blocked" }.to_owned(),
+        encrypted_ports: modal,
+        plain_ports: modal,
+        http2_ports: modal,
+    }
+}
+
+/// Modal's wire has no signal, no resize and no reason for a kill; this project's server adds the reasons.
+fn exec(modal: bool) -> ExecCapabilities {
+    ExecCapabilities {
+        cwd: true,
+        env: true,
+        secret_values: true,
+        named_secrets: true,
+        stdin: true,
+        pty: modal,
+        pty_resize: false,
+        timeout: true,
+        signals: false,
+        kill_on_drop: false,
+        attach: true,
+        caller_ids: true,
+        tells_out_of_memory: !modal,
+        tells_sandbox_end: !modal,
+        tells_missing_program: !modal,
+        max_argv_bytes: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m02_the_declared_capabilities_are_those_of_the_original() {
+        for service in [Service::Modal, Service::Other] {
+            let offer = declared(service);
+            assert!(!offer.restart && !offer.pause && !offer.logs && !offer.persistent_storage);
+            assert!(offer.snapshot && offer.gpu && offer.tailscale);
+            assert!(offer.architectures.contains(&"x86_64".to_owned()));
+        }
+    }
+
+    #[test]
+    fn g6_only_modal_itself_is_credited_with_ports_and_an_open_network() {
+        assert!(
+            declared(Service::Modal).networking.open && declared(Service::Modal).networking.encrypted_ports
+        );
+        assert!(
+            !declared(Service::Other).networking.open && !declared(Service::Other).networking.encrypted_ports
+        );
+        assert_eq!(declared(Service::Other).networking.default_policy, "blocked");
+    }
+}

@@ -1,0 +1,130 @@
+//! Starting commands.
+
+use openlattice::{Bytes, Error, ErrorKind, ExecId, ExecResult, ExecSpec, Result, SandboxId, Stdin, Subject};
+use openlattice_modal_client as modal;
+
+use crate::account::Account;
+use crate::end::exec_status;
+use crate::error::Attempt;
+use crate::key;
+use crate::secret::Variables;
+use crate::session::ModalSession;
+
+const EXEC: Attempt = Attempt("exec");
+const ATTACH: Attempt = Attempt("attach");
+
+/// Starts a command whose spec was checked, and gives it its input.
+pub(crate) async fn start(account: &Account, id: &SandboxId, spec: ExecSpec) -> Result<ModalSession> {
+    let sandbox = account.sandbox(id);
+    let exec_id =
+        spec.options.exec_id.clone().unwrap_or_else(|| ExecId::new(uuid::Uuid::new_v4().to_string()));
+    let command = command(account, &spec, &exec_id).await?;
+    let exec = match sandbox.exec(&command).await {
+        Ok(exec) => exec,
+        Err(error) => return Err(not_started(account, id, &spec, error).await),
+    };
+    give_input(&exec, &spec.options.stdin).await.map_err(EXEC.about(Subject::Exec))?;
+    Ok(ModalSession::new(exec, id.clone(), exec_id))
+}
+
+/// Follows a command that exists.
+pub(crate) async fn attach(account: &Account, id: &SandboxId, exec_id: &ExecId) -> Result<ModalSession> {
+    let sandbox = account.sandbox(id);
+    let exec = sandbox.attach(&key::exec_id(exec_id)).await.map_err(ATTACH.about(Subject::Sandbox))?;
+    exec.poll().await.map_err(ATTACH.about(Subject::Exec))?;
+    Ok(ModalSession::new(exec, id.clone(), exec_id.clone()))
+}
+
+async fn command(account: &Account, spec: &ExecSpec, exec_id: &ExecId) -> Result<modal::ExecSpec> {
+    let options = &spec.options;
+    let variables = Variables::gather(account, &options.env, &options.secrets, EXEC).await?;
+    Ok(modal::ExecSpec {
+        workdir: options.cwd.clone(),
+        env: variables.values,
+        secrets: variables.stored,
+        timeout: options.timeout(),
+        pty: options.pty.map(|size| modal::PtySize { rows: size.rows, cols: size.cols }),
+        id: Some(key::exec_id(exec_id)),
+        ..modal::ExecSpec::new(spec.argv.iter().cloned())
+    })
+}
+
+/// Says why a command was not started: the sandbox, the program, the directory, or something else.
+async fn not_started(account: &Account, id: &SandboxId, spec: &ExecSpec, error: modal::Error) -> Error {
+    use modal::ErrorKind as Theirs;
+    match error.kind() {
+        // A handle that was connected before learns of the sandbox's end in this way.
+        Theirs::NotFound | Theirs::FailedPrecondition => {
+            account.forget(id.as_str());
+            Error::new(ErrorKind::NotFound, EXEC.0, error.to_string())
+                .with_subject(Subject::Sandbox)
+                .with_context("sandbox", id)
+                .with_source(error)
+        }
+        Theirs::InvalidArgument => match &spec.options.cwd {
+            Some(cwd) if is_no_directory(account, id, cwd).await => {
+                Error::new(ErrorKind::NotFound, EXEC.0, format!("{cwd:?} is not a directory in the sandbox"))
+                    .with_subject(Subject::WorkingDirectory)
+                    .with_context("path", cwd)
+                    .with_source(error)
+            }
+            _ => EXEC.failed()(error).with_context("sandbox", id),
+        },
+        Theirs::AlreadyExists => EXEC.about(Subject::Exec)(error),
+        _ => EXEC.failed()(error).with_context("sandbox", id),
+    }
+}
+
+async fn is_no_directory(account: &Account, id: &SandboxId, path: &str) -> bool {
+    // A trailing dot follows a link to a directory.
+    match account.sandbox(id).stat(&format!("{}/.", path.trim_end_matches('/'))).await {
+        Ok(entry) => entry.kind != modal::FileType::Directory,
+        Err(error) => {
+            matches!(error.kind(), modal::ErrorKind::NotFound | modal::ErrorKind::NotADirectory)
+                && error.path().is_some()
+        }
+    }
+}
+
+async fn give_input(exec: &modal::Exec, stdin: &Stdin) -> Result<(), modal::Error> {
+    match stdin {
+        Stdin::Open => Ok(()),
+        Stdin::Closed => feed(exec, Bytes::new()).await,
+        Stdin::Bytes(bytes) => feed(exec, bytes.clone()).await,
+    }
+}
+
+/// Sends all input and its end, in a task of its own: a command whose caller is gone must not wait for input for ever.
+pub(crate) async fn feed(exec: &modal::Exec, input: Bytes) -> Result<(), modal::Error> {
+    let exec = exec.clone();
+    let sent = tokio::spawn(async move { exec.write_stdin(0, input, true).await });
+    match sent.await {
+        Ok(Ok(())) => Ok(()),
+        // The command ended without reading its input, which is its right.
+        Ok(Err(error)) if error.kind() == modal::ErrorKind::FailedPrecondition => Ok(()),
+        Ok(Err(error)) => Err(error),
+        Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
+    }
+}
+
+/// Follows a command to its end and keeps all of its output.
+pub(crate) async fn collect(exec: &modal::Exec) -> Result<ExecResult, modal::Error> {
+    let mut stdout = exec.output(modal::OutputStream::Stdout, 0);
+    let mut stderr = exec.output(modal::OutputStream::Stderr, 0);
+    let (out, err, end) = tokio::try_join!(whole(&mut stdout), whole(&mut stderr), exec.wait())?;
+    Ok(ExecResult {
+        status: exec_status(&end),
+        stdout: out,
+        stderr: err,
+        stdout_dropped_from: stdout.dropped_from(),
+        stderr_dropped_from: stderr.dropped_from(),
+    })
+}
+
+async fn whole(output: &mut modal::Output) -> Result<Bytes, modal::Error> {
+    let mut kept = Vec::new();
+    while let Some(chunk) = output.read().await? {
+        kept.extend_from_slice(&chunk);
+    }
+    Ok(kept.into())
+}

@@ -1,0 +1,85 @@
+//! A sandbox on its way to the caller.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openlattice::{Result, SandboxInfo};
+use openlattice_modal_client as modal;
+use tokio::runtime::Handle;
+use tokio::time::sleep;
+
+use crate::account::Account;
+use crate::error::Attempt;
+use crate::tag;
+
+/// How often an end is tried again in the background, and how long after the first failure.
+const TRIES: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A sandbox that this provision made or found. One that it made is ended when nobody takes it.
+pub(crate) struct Made {
+    account: Arc<Account>,
+    pub(crate) sandbox: modal::Sandbox,
+    pub(crate) info: SandboxInfo,
+    /// Whether dropping this ends the sandbox.
+    armed: bool,
+}
+
+impl Made {
+    /// Holds a sandbox that this provision made.
+    pub(crate) fn new(account: &Arc<Account>, sandbox: modal::Sandbox, info: SandboxInfo) -> Self {
+        Self { account: Arc::clone(account), sandbox, info, armed: true }
+    }
+
+    /// Holds a sandbox that an earlier provision with the same key made.
+    pub(crate) fn found(account: &Arc<Account>, sandbox: modal::Sandbox, info: SandboxInfo) -> Self {
+        Self { account: Arc::clone(account), sandbox, info, armed: false }
+    }
+
+    /// Hands the sandbox over.
+    pub(crate) fn keep(mut self) -> SandboxInfo {
+        self.armed = false;
+        self.account.keep(&self.sandbox);
+        self.info.clone()
+    }
+
+    /// Ends a sandbox whose provision failed, and returns once it has ended. A found one is left alone.
+    pub(crate) async fn abandon(mut self) -> Result<()> {
+        if !self.armed {
+            return Ok(());
+        }
+        end(&self.sandbox).await?;
+        // Only now: a future dropped before leaves the rest to Drop.
+        self.armed = false;
+        Ok(())
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let (true, Ok(runtime)) = (self.armed, Handle::try_current()) else { return };
+        let sandbox = self.sandbox.clone();
+        drop(runtime.spawn(async move {
+            let mut pause = FIRST_PAUSE;
+            for _ in 0..TRIES {
+                let Err(error) = end(&sandbox).await else { return };
+                tracing::warn!(sandbox = sandbox.id(), %error, "cannot end an abandoned sandbox yet");
+                sleep(pause).await;
+                pause *= 2;
+            }
+        }));
+    }
+}
+
+async fn end(sandbox: &modal::Sandbox) -> Result<()> {
+    // First, so that an ended sandbox does not answer for its key; without it a repeated provision finds the ended one.
+    if let Ok(mut tags) = sandbox.tags().await
+        && tags.contains_key(tag::KEY)
+    {
+        tags.insert(tag::FAILED.to_owned(), "1".to_owned());
+        if let Err(error) = sandbox.set_tags(&tags).await {
+            tracing::debug!(sandbox = sandbox.id(), %error, "cannot mark a failed sandbox");
+        }
+    }
+    crate::end::terminate(sandbox, Attempt("end failed sandbox")).await
+}

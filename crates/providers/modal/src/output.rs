@@ -1,0 +1,31 @@
+//! Reading a command's output.
+
+use openlattice::{OutputChunk, OutputReader, Result, Subject, async_trait};
+use openlattice_modal_client as modal;
+
+use crate::error::Attempt;
+
+/// Reads one stream from an offset on.
+#[derive(Debug)]
+pub(crate) struct ModalReader {
+    output: modal::Output,
+}
+
+impl ModalReader {
+    pub(crate) fn new(output: modal::Output) -> Self {
+        Self { output }
+    }
+}
+
+#[async_trait]
+impl OutputReader for ModalReader {
+    async fn next_chunk(&mut self) -> Result<Option<OutputChunk>> {
+        let offset = self.output.offset();
+        let data = self.output.read().await.map_err(Attempt("read output").about(Subject::Exec))?;
+        Ok(data.map(|data| OutputChunk { offset, data }))
+    }
+
+    fn dropped_from(&self) -> Option<u64> {
+        self.output.dropped_from()
+    }
+}

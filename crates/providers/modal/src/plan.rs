@@ -1,0 +1,166 @@
+//! A spec in the client's form.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use openlattice::{
+    Capabilities, Error, NetworkPolicy, NetworkSpec, PortKind, ProvisionSpec, Readiness, Resources, Result,
+    Subject, VolumeMount,
+};
+use openlattice_modal_client as modal;
+
+use crate::account::Account;
+use crate::capability::LONGEST_LIFE;
+use crate::error::Attempt;
+use crate::gpu;
+use crate::secret::Variables;
+use crate::tag;
+
+const MIB: u64 = 1 << 20;
+/// What Modal reserves when nothing is asked; a limit needs a reservation beside it.
+const USUAL_MILLI_CPU: u32 = 125;
+const USUAL_MEMORY_MIB: u32 = 128;
+
+/// Refuses what the shared check of the contract cannot know: rules of this provider.
+pub(crate) fn check(spec: &ProvisionSpec) -> Result<()> {
+    if spec.key.is_some() && spec.name.is_some() {
+        return Err(Error::unsupported("provision", "name")
+            .with_hint("a key becomes the sandbox's name here; give one of the two"));
+    }
+    if let Some(name) = spec.tags.keys().find(|name| name.starts_with(tag::OURS)) {
+        let message = format_args!("has {name:?}, and names that start with {} are taken", tag::OURS);
+        return Err(Error::invalid("provision", "tags", message));
+    }
+    Ok(())
+}
+
+/// Writes a spec whose image is known. Stored secrets and volumes are looked up on the way.
+pub(crate) async fn sandbox_spec(
+    account: &Account,
+    offer: &Capabilities,
+    spec: &ProvisionSpec,
+    image: modal::ImageId,
+    attempt: Attempt,
+) -> Result<modal::SandboxSpec> {
+    let variables = Variables::gather(account, &spec.env, &spec.secrets, attempt).await?;
+    let mut wanted = modal::SandboxSpec::new(image);
+    wanted.env = variables.values;
+    wanted.secrets = variables.stored;
+    wanted.workdir = spec.runtime.workdir.clone();
+    wanted.timeout = Duration::from_secs(spec.duration.max_seconds.unwrap_or(LONGEST_LIFE));
+    wanted.idle_timeout = spec.duration.idle();
+    wanted.resources = resources(&spec.resources);
+    wanted.gpu = spec.gpu.as_ref().map(|gpu| gpu::request(gpu).0);
+    wanted.network = network(&spec.network, offer);
+    wanted.ports = spec
+        .network
+        .ports
+        .iter()
+        .map(|port| modal::Port { number: port.port, kind: kind(port.kind) })
+        .collect();
+    wanted.volumes = volumes(account, &spec.volumes, attempt).await?;
+    wanted.regions = spec.placement.regions.clone();
+    wanted.cloud = spec.placement.cloud.clone();
+    wanted.readiness = spec.readiness.as_ref().map(readiness);
+    wanted.name = spec.name.clone();
+    wanted.tags = spec.tags.clone();
+    Ok(wanted)
+}
+
+/// Adds the labels by which the provider finds the sandbox again.
+pub(crate) fn label(wanted: &mut modal::SandboxSpec, labels: BTreeMap<String, String>) {
+    wanted.tags.extend(labels);
+}
+
+fn resources(asked: &Resources) -> modal::Resources {
+    // A limit is rounded down, so that it is never exceeded; a request is rounded up.
+    let limit = |bytes: u64| u32::try_from(bytes / MIB).unwrap_or(u32::MAX).max(1);
+    let request = |bytes: u64| u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX);
+    let memory_mib_max = asked.memory_limit_bytes.map(limit);
+    let memory_mib = asked.memory_request_bytes.map(request);
+    modal::Resources {
+        milli_cpu: asked.cpu_request_millis.or(asked.cpu_limit_millis.map(|most| most.min(USUAL_MILLI_CPU))),
+        milli_cpu_max: asked.cpu_limit_millis,
+        memory_mib: memory_mib.or(memory_mib_max.map(|most| most.min(USUAL_MEMORY_MIB))),
+        memory_mib_max,
+        ephemeral_disk_mib: None,
+    }
+}
+
+fn network(asked: &NetworkSpec, offer: &Capabilities) -> modal::NetworkAccess {
+    match &asked.policy {
+        None if offer.networking.open => modal::NetworkAccess::Open,
+        None | Some(NetworkPolicy::Blocked) => modal::NetworkAccess::Blocked,
+        Some(NetworkPolicy::Open) => modal::NetworkAccess::Open,
+        Some(NetworkPolicy::AllowList { cidrs, domains }) => {
+            modal::NetworkAccess::AllowList { cidrs: cidrs.clone(), domains: domains.clone() }
+        }
+    }
+}
+
+fn kind(kind: PortKind) -> modal::PortKind {
+    match kind {
+        PortKind::Encrypted => modal::PortKind::Encrypted,
+        PortKind::Plain => modal::PortKind::Plain,
+        PortKind::Http2 => modal::PortKind::Http2,
+    }
+}
+
+fn readiness(asked: &Readiness) -> modal::ReadinessProbe {
+    match asked {
+        Readiness::TcpPort(port) => modal::ReadinessProbe::TcpPort(*port),
+        Readiness::Command(argv) => modal::ReadinessProbe::Command(argv.clone()),
+    }
+}
+
+async fn volumes(
+    account: &Account,
+    asked: &[VolumeMount],
+    attempt: Attempt,
+) -> Result<Vec<modal::VolumeMount>> {
+    let mut found = Vec::with_capacity(asked.len());
+    for mount in asked {
+        let missing = |error| attempt.about(Subject::Provider)(error).with_context("volume", &mount.name);
+        let volume_id = account.client.volume(&mount.name, modal::IfMissing::Fail).await.map_err(missing)?;
+        found.push(modal::VolumeMount { volume_id, path: mount.path.clone(), read_only: mount.read_only });
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use openlattice::ErrorKind;
+
+    use super::*;
+    use crate::capability::{Service, declared};
+
+    #[test]
+    fn g4_a_key_with_a_name_is_refused() {
+        let spec = ProvisionSpec::new("host").with_key("k").with_name("n");
+        let error = check(&spec).unwrap_err();
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Unsupported, Some("name")));
+        let mut spec = ProvisionSpec::new("host");
+        spec.tags.insert("openlattice_key".to_owned(), "x".to_owned());
+        assert_eq!(check(&spec).unwrap_err().field(), Some("tags"));
+    }
+
+    #[test]
+    fn limits_are_never_exceeded_by_rounding() {
+        let asked = Resources {
+            memory_limit_bytes: Some(100 * MIB + 1),
+            cpu_limit_millis: Some(500),
+            ..Resources::default()
+        };
+        let sent = resources(&asked);
+        assert_eq!((sent.memory_mib_max, sent.memory_mib), (Some(100), Some(100)));
+        assert_eq!((sent.milli_cpu_max, sent.milli_cpu), (Some(500), Some(125)));
+        assert_eq!(resources(&Resources::default()), modal::Resources::default());
+    }
+
+    #[test]
+    fn the_default_network_is_the_declared_one() {
+        let none = NetworkSpec::default();
+        assert_eq!(network(&none, &declared(Service::Modal)), modal::NetworkAccess::Open);
+        assert_eq!(network(&none, &declared(Service::Other)), modal::NetworkAccess::Blocked);
+    }
+}

@@ -1,0 +1,208 @@
+//! Making a sandbox, once, and leaving none behind when that fails or nobody waits for it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openlattice::{
+    Capabilities, Error, ErrorKind, ProvisionSpec, Result, Retry, SandboxId, SandboxInfo, SnapshotRef,
+    Subject,
+};
+use openlattice_modal_client as modal;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use crate::account::Account;
+use crate::error::Attempt;
+use crate::key::Key;
+use crate::made::Made;
+use crate::{gpu, image, list, plan, setup, tag};
+
+/// A label of each attempt, by which a sandbox is found whose create call got no answer.
+const ATTEMPT: &str = "openlattice_attempt";
+/// How often a key that somebody else is using at the same moment is looked up again.
+const KEY_ROUNDS: u32 = 50;
+const KEY_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is to be made.
+#[derive(Clone)]
+pub(crate) struct Order {
+    pub(crate) spec: ProvisionSpec,
+    pub(crate) snapshot: Option<SnapshotRef>,
+    pub(crate) offer: Arc<Capabilities>,
+    pub(crate) attempt: Attempt,
+}
+
+/// Makes the sandbox in a task of its own: dropping this future tells the task, which then ends what it has made.
+pub(crate) async fn run(account: &Arc<Account>, order: Order) -> Result<SandboxInfo> {
+    let attempt = order.attempt;
+    let (reply, made) = oneshot::channel();
+    let account = Arc::clone(account);
+    drop(tokio::spawn(async move {
+        let mut reply = reply;
+        let outcome = make(&account, &order, &mut reply).await;
+        // A caller that is gone gives the sandbox back, and dropping it here ends it.
+        drop(reply.send(outcome));
+    }));
+    let lost = |_| Error::new(ErrorKind::Internal, attempt.0, "the task that makes the sandbox stopped");
+    Ok(made.await.map_err(lost)??.keep())
+}
+
+async fn make(
+    account: &Arc<Account>,
+    order: &Order,
+    reply: &mut oneshot::Sender<Result<Made>>,
+) -> Result<Made> {
+    let label = Uuid::new_v4().simple().to_string();
+    let obtained = tokio::select! {
+        biased;
+        () = reply.closed() => Err(given_up(order.attempt)),
+        obtained = obtain(account, order, &label) => obtained,
+    };
+    let made = match obtained {
+        Ok(made) => made,
+        Err(error) => return Err(swept(account, &label, error).await),
+    };
+    if made.info.end.is_some() {
+        return Ok(made);
+    }
+    let ready = tokio::select! {
+        biased;
+        () = reply.closed() => Err(given_up(order.attempt)),
+        ready = setup::run(&made.sandbox, &order.spec, order.attempt) => ready,
+    };
+    match ready {
+        Ok(()) => Ok(made),
+        Err(error) => Err(abandoned(made, error).await),
+    }
+}
+
+fn given_up(attempt: Attempt) -> Error {
+    Error::new(ErrorKind::Cancelled, attempt.0, "nobody waits for the sandbox any more")
+}
+
+/// Ends the sandbox of a failed provision; what is left behind is named in the error.
+async fn abandoned(made: Made, error: Error) -> Error {
+    let id = made.sandbox.id().to_owned();
+    match made.abandon().await {
+        Ok(()) => error,
+        Err(left) => error.with_context("left_behind", format_args!("{id} ({left})")),
+    }
+}
+
+/// After a create call that may have been carried out without an answer: ends what carries the attempt's label.
+async fn swept(account: &Arc<Account>, label: &str, error: Error) -> Error {
+    let unsure = matches!(
+        error.kind(),
+        ErrorKind::Cancelled | ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Internal
+    );
+    if !unsure {
+        return error;
+    }
+    match sweep(account, label).await {
+        Ok(()) => error,
+        Err(left) => error.with_context("left_behind", format_args!("perhaps a sandbox ({left})")),
+    }
+}
+
+async fn sweep(account: &Arc<Account>, label: &str) -> Result<()> {
+    let attempt = Attempt("end failed sandbox");
+    let filter = modal::SandboxFilter {
+        tags: BTreeMap::from([(ATTEMPT.to_owned(), label.to_owned())]),
+        include_finished: false,
+    };
+    let app = account.app(attempt).await?;
+    let left = account.client.list_sandboxes(app, &filter).await.map_err(attempt.failed())?;
+    for summary in left {
+        let sandbox = account.client.sandbox(&summary.id);
+        let info = SandboxInfo::running(SandboxId::new(&*summary.id));
+        Made::new(account, sandbox, info).abandon().await?;
+    }
+    Ok(())
+}
+
+/// Finds the sandbox of the order's key, or makes one.
+async fn obtain(account: &Arc<Account>, order: &Order, label: &str) -> Result<Made> {
+    let snapshot = order.snapshot.as_ref().map(|snapshot| snapshot.external_id.as_str());
+    let Some(key) = Key::of(&order.spec, snapshot) else {
+        return create(account, order, None, label).await;
+    };
+    for _ in 0..KEY_ROUNDS {
+        if let Some(found) = find(account, &key, order.attempt).await? {
+            return Ok(found);
+        }
+        match create(account, order, Some(&key), label).await {
+            // Somebody else with the same key was faster: theirs is found in the next round.
+            Err(error) if is_taken(&error) => sleep(KEY_PAUSE).await,
+            made => return made,
+        }
+    }
+    let text = "the key's name is taken by a sandbox that cannot be found";
+    Err(Error::new(ErrorKind::AlreadyExists, order.attempt.0, text)
+        .with_subject(Subject::Name)
+        .with_retry(Retry::Safe { after: None }))
+}
+
+fn is_taken(error: &Error) -> bool {
+    error.kind() == ErrorKind::AlreadyExists && error.subject() == Some(Subject::Name)
+}
+
+/// Finds the newest sandbox with the key, ended or not, that a provision did not give up.
+async fn find(account: &Arc<Account>, key: &Key, attempt: Attempt) -> Result<Option<Made>> {
+    let filter = modal::SandboxFilter {
+        tags: BTreeMap::from([(tag::KEY.to_owned(), key.key.clone())]),
+        include_finished: true,
+    };
+    let app = account.app(attempt).await?;
+    let all = account.client.list_sandboxes(app, &filter).await.map_err(attempt.failed())?;
+    let Some(summary) = all.into_iter().find(|one| !one.tags.contains_key(tag::FAILED)) else {
+        return Ok(None);
+    };
+    if summary.tags.get(tag::SPEC) != Some(&key.spec) {
+        let text = "a sandbox with this key exists, and was made from another spec";
+        return Err(Error::new(ErrorKind::AlreadyExists, attempt.0, text)
+            .with_subject(Subject::Name)
+            .with_context("sandbox", &summary.id));
+    }
+    let sandbox = account.sandbox(&SandboxId::new(&*summary.id));
+    Ok(Some(Made::found(account, sandbox, list::info(summary))))
+}
+
+async fn create(account: &Arc<Account>, order: &Order, key: Option<&Key>, label: &str) -> Result<Made> {
+    let (spec, attempt) = (&order.spec, order.attempt);
+    let image = match &order.snapshot {
+        Some(snapshot) => image::existing(account, &snapshot.external_id, attempt, Subject::Snapshot).await?,
+        None => image::resolve(account, &spec.runtime, attempt).await?,
+    };
+    let mut wanted = plan::sandbox_spec(account, &order.offer, spec, image.clone(), attempt).await?;
+    plan::label(&mut wanted, BTreeMap::from([(ATTEMPT.to_owned(), label.to_owned())]));
+    if let Some(key) = key {
+        wanted.name = Some(key.sandbox_name());
+        let labels = [(tag::KEY, &key.key), (tag::SPEC, &key.spec)];
+        plan::label(&mut wanted, labels.map(|(name, value)| (name.to_owned(), value.clone())).into());
+    }
+    let app = account.app(attempt).await?;
+    let sandbox =
+        account.client.create_sandbox(app, &wanted).await.map_err(|error| refused(error, attempt))?;
+    let info = info(&sandbox, spec, &image);
+    Ok(Made::new(account, sandbox, info))
+}
+
+fn refused(error: modal::Error, attempt: Attempt) -> Error {
+    match error.kind() {
+        modal::ErrorKind::AlreadyExists => attempt.about(Subject::Name)(error),
+        modal::ErrorKind::NotFound => attempt.about(Subject::Image)(error),
+        _ => attempt.failed()(error),
+    }
+}
+
+fn info(sandbox: &modal::Sandbox, spec: &ProvisionSpec, image: &modal::ImageId) -> SandboxInfo {
+    let mut info = SandboxInfo::running(SandboxId::new(sandbox.id()));
+    info.image = Some(image.as_str().to_owned());
+    info.name = spec.name.clone();
+    info.tags = spec.tags.clone();
+    info.warnings = sandbox.warnings().to_vec();
+    info.warnings.extend(spec.gpu.as_ref().and_then(|gpu| gpu::request(gpu).1));
+    info
+}
