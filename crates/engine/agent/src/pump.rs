@@ -18,7 +18,7 @@ pub(crate) fn readable(server: &mut Server, index: usize, which: usize) {
             Taken::Nothing => return,
             Taken::End => {
                 server.unwatch(index, if which == 0 { Kind::Stdout } else { Kind::Stderr });
-                server.release_if_done(index);
+                server.settle(index);
                 return;
             }
         }

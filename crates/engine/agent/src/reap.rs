@@ -7,23 +7,29 @@ use crate::{cgroup, end, pump, start, sys};
 
 /// Reaps all that has ended.
 pub(crate) fn all(server: &mut Server) {
+    let mut orphans = false;
     // Errors mean that there is no child at all.
     while let Ok(Some((pid, status))) = sys::reap() {
-        one(server, pid, WaitStatus::decode(status));
+        orphans |= !one(server, pid, WaitStatus::decode(status));
+    }
+    if orphans {
+        // One of them may have been the last of its command's group.
+        (0..server.used).for_each(|index| server.settle(index));
     }
 }
 
-/// Records the end of one process; orphans need none.
-pub(crate) fn one(server: &mut Server, pid: i32, end: WaitStatus) {
-    let Some(index) = server.find_pid(pid) else { return };
+/// Records the end of one process; false for an orphan, whose end nobody asks for.
+pub(crate) fn one(server: &mut Server, pid: i32, end: WaitStatus) -> bool {
+    let Some(index) = server.find_pid(pid) else { return false };
     if server.execs[index].state == State::Starting {
         // The last word of the report pipe decides whether the program ever ran.
         start::reported(server, index);
         if server.find_pid(pid) != Some(index) {
-            return;
+            return true;
         }
     }
     finish(server, index, end);
+    true
 }
 
 fn finish(server: &mut Server, index: usize, end: WaitStatus) {

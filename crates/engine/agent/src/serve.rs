@@ -253,14 +253,21 @@ impl Server {
         self.running -= 1;
         self.active_ns = sys::now(sys::CLOCK_BOOTTIME);
         self.timers_changed = true;
-        let gone = exec_group_gone(&self.handles.work, &mut self.execs[index]);
-        if gone { self.release(index) } else { self.release_if_done(index) }
+        self.settle(index);
     }
 
-    /// Frees the slot of an ended command whose pipes are closed.
-    pub(crate) fn release_if_done(&mut self, index: usize) {
-        let exec = &self.execs[index];
-        if exec.state == State::Lingering && exec.output.iter().all(|stream| !stream.pipe.is_some()) {
+    /// Frees the slot of an ended command once nobody that it left behind needs it: its group is empty, or, without groups, its
+    /// pipes are closed.
+    pub(crate) fn settle(&mut self, index: usize) {
+        let exec = &mut self.execs[index];
+        if exec.state != State::Lingering {
+            return;
+        }
+        let over = match exec.cgroup.is_some() {
+            true => exec_group_gone(&self.handles.work, exec),
+            false => exec.output.iter().all(|stream| !stream.pipe.is_some()),
+        };
+        if over {
             self.release(index);
         }
     }

@@ -102,8 +102,8 @@ impl Drop for Init {
         const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
         if !self.kept {
             // It may have ended by itself. Its namespace is empty once the pidfd tells its end.
-            drop(pidfd_send_signal(&self.pidfd, Signal::KILL));
-            drop(poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&PATIENCE)));
+            let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+            let _ = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&PATIENCE));
         }
     }
 }
