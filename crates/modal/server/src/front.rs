@@ -7,6 +7,7 @@ use crate::{
     shared::{RouterSubject, Shared},
     trailers,
 };
+use http::HeaderValue;
 use openlattice_modal_proto::{
     client::modal_client_server::{ModalClientServer, SERVICE_NAME as CONTROL},
     task_command_router::task_command_router_server::{SERVICE_NAME as ROUTER, TaskCommandRouterServer},
@@ -22,6 +23,9 @@ use tonic::{Status, body::Body, codegen::Service};
 
 /// Longest message in either direction; clients allow as much.
 const MESSAGE_LIMIT: usize = 100 << 20;
+
+/// Longest error text, percent-encoded.
+const TEXT_LIMIT: usize = 2048;
 
 type Answer = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
 
@@ -60,6 +64,26 @@ impl Front {
     }
 }
 
+/// Keeps an error text short enough for clients' bounds on headers, whatever long value of the request it repeats.
+fn shorten_message(mut answer: http::Response<Body>) -> http::Response<Body> {
+    if let Some(text) = answer.headers().get("grpc-message")
+        && text.len() > TEXT_LIMIT
+        && let Ok(short) = HeaderValue::from_bytes(shortened(text.as_bytes()))
+    {
+        answer.headers_mut().insert("grpc-message", short);
+    }
+    answer
+}
+
+/// The start of a percent-encoded text, cut between characters: after a byte that is not part of an escape.
+fn shortened(text: &[u8]) -> &[u8] {
+    let mut end = TEXT_LIMIT.min(text.len());
+    while end >= 3 && text[end - 3..end].contains(&b'%') {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 impl Service<http::Request<Body>> for Front {
     type Response = http::Response<Body>;
     type Error = Infallible;
@@ -81,9 +105,22 @@ impl Service<http::Request<Body>> for Front {
         Box::pin(async move {
             tokio::select! {
                 biased;
-                answer = answer => answer.map(trailers::attach),
+                answer = answer => answer.map(|answer| shorten_message(trailers::attach(answer))),
                 () = Deadline::passed(deadline) => Ok(Deadline::status().into_http()),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(shortened(b"a%20b"), b"a%20b");
+        let long = [&b"x".repeat(TEXT_LIMIT - 4)[..], b"%E2%82%AC", b"end"].concat();
+        assert_eq!(shortened(&long), &long[..TEXT_LIMIT - 4]);
+        assert_eq!(shortened(&b"x".repeat(TEXT_LIMIT + 1)).len(), TEXT_LIMIT);
     }
 }

@@ -1,5 +1,6 @@
 //! A server on a store of its own, and clients for it.
 
+use openlattice_engine::{Engine, EngineConfig, SandboxFilter};
 use openlattice_modal_proto::{
     client::{self as proto, modal_client_client::ModalClientClient as ControlClient},
     task_command_router::task_command_router_client::TaskCommandRouterClient as RouterClient,
@@ -92,8 +93,28 @@ impl Store {
         self.folder.path()
     }
 
+    /// Starts a server that anybody may call.
     pub(crate) async fn open(&self) -> Running {
         Running::on(self.path(), Access::Open).await
+    }
+}
+
+impl Drop for Store {
+    /// Ends what a failed test left alive. On a thread of its own, because a test's runtime cannot be waited on here.
+    fn drop(&mut self) {
+        let path = self.folder.path().to_owned();
+        let ended = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let engine = Engine::open(EngineConfig::new(path)).await.unwrap();
+                for info in engine.sandboxes(&SandboxFilter::default()).await.unwrap() {
+                    engine.remove(&info.id).await.unwrap();
+                }
+            });
+        });
+        if ended.join().is_err() && !std::thread::panicking() {
+            panic!("sandboxes were left alive");
+        }
     }
 }
 
