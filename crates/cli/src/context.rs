@@ -1,12 +1,14 @@
 //! What every command works with.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use openlattice::ComputeProvider;
 use openlattice_engine::{Engine, EngineConfig};
 
 use crate::arguments::Global;
 use crate::failure::{Failure, Result};
-use crate::providers::{self, Opened};
+use crate::providers;
 use crate::state_dir::default_state_dir;
 
 /// The store and the provider that the user chose.
@@ -23,7 +25,7 @@ impl Context {
     }
 
     /// Builds the chosen provider.
-    pub(crate) async fn provider(&self) -> Result<Opened> {
+    pub(crate) async fn provider(&self) -> Result<Arc<dyn ComputeProvider>> {
         providers::open(&self.provider, &self.state_dir).await
     }
 

@@ -92,6 +92,13 @@ impl From<Error> for Failure {
 
 impl From<openlattice_engine::Error> for Failure {
     fn from(error: openlattice_engine::Error) -> Self {
+        Self::from_engine(&error)
+    }
+}
+
+impl Failure {
+    /// An error of the engine with its causes.
+    pub(crate) fn from_engine(error: &openlattice_engine::Error) -> Self {
         use openlattice_engine::ErrorKind as From;
         let kind = match error.kind() {
             From::NotFound => ErrorKind::NotFound,
@@ -103,7 +110,7 @@ impl From<openlattice_engine::Error> for Failure {
             From::ResourceExhausted => ErrorKind::ResourceExhausted,
             _ => ErrorKind::Internal,
         };
-        Self::from_chain(kind, &error)
+        Self::from_chain(kind, error)
     }
 }
 

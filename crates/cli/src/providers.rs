@@ -1,6 +1,5 @@
 //! The table of providers: a new one is a line here.
 
-use std::any::Any;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -14,18 +13,12 @@ use crate::failure::Result;
 mod local;
 mod modal;
 
+pub(crate) use modal::failed as server_failed;
+
 /// The provider of who names none.
 pub(crate) const DEFAULT: &str = "local";
 
-/// A provider and what must live as long as it.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) provider: Arc<dyn ComputeProvider>,
-    /// A server of our own, for example.
-    pub(crate) _kept: Option<Box<dyn Any + Send + Sync>>,
-}
-
-type Opening = Pin<Box<dyn Future<Output = Result<Opened>> + Send>>;
+type Opening = Pin<Box<dyn Future<Output = Result<Arc<dyn ComputeProvider>>> + Send>>;
 
 struct Entry {
     name: &'static str,
@@ -43,7 +36,7 @@ pub(crate) fn names() -> PossibleValuesParser {
 }
 
 /// Builds the provider of a name that [`names`] lists.
-pub(crate) async fn open(name: &str, state_dir: &Path) -> Result<Opened> {
+pub(crate) async fn open(name: &str, state_dir: &Path) -> Result<Arc<dyn ComputeProvider>> {
     let entry = TABLE.iter().find(|entry| entry.name == name).expect("the parser takes listed names only");
     (entry.open)(state_dir.to_owned()).await
 }

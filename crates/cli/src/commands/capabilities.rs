@@ -22,8 +22,8 @@ pub(crate) struct Capabilities {
 
 impl Capabilities {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let opened = context.provider().await?;
-        let capabilities = opened.provider.capabilities();
+        let provider = context.provider().await?;
+        let capabilities = provider.capabilities();
         if self.json {
             return output::print_json(capabilities);
         }

@@ -33,8 +33,8 @@ pub(crate) struct Cp {
 impl Cp {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let (source, target) = (Place::parse(&self.source)?, Place::parse(&self.target)?);
-        let opened = context.provider().await?;
-        let files = opened.provider.extensions().get::<dyn Files>();
+        let provider = context.provider().await?;
+        let files = provider.extensions().get::<dyn Files>();
         let files: Arc<dyn Files> = files.ok_or_else(|| Error::unsupported("cp", "extensions.files"))?;
         match (source, target) {
             (Place::Node(id, path), Place::Local(local)) => download::copy(&*files, &id, &path, &local).await,

@@ -38,8 +38,8 @@ impl Create {
         spec.duration.max_seconds = self.timeout.map(whole_seconds);
         spec.name = self.name;
         spec.runtime.command = self.command;
-        let opened = context.provider().await?;
-        let info = opened.provider.provision(spec).await?;
+        let provider = context.provider().await?;
+        let info = provider.provision(spec).await?;
         for warning in &info.warnings {
             output::complain(warning);
         }

@@ -58,12 +58,12 @@ impl Exec {
             spec = spec.with_timeout(timeout);
         }
         let mut signals = Signals::catch()?;
-        let opened = context.provider().await?;
-        let offer = &opened.provider.capabilities().exec;
+        let provider = context.provider().await?;
+        let offer = &provider.capabilities().exec;
         if offer.kill_on_drop {
             spec.options.on_drop = OnDrop::Kill;
         }
-        let session = opened.provider.exec(id, spec).await?;
+        let session = provider.exec(id, spec).await?;
         let ending = live::follow(session.as_ref(), &mut signals, offer.signals).await;
         // Not left to the drop of the session, for which the end of this process may leave no time.
         if !matches!(ending, Ok(Ending::Status(_))) && offer.signals {

@@ -1,7 +1,6 @@
 //! `lattice gc`.
 
 use clap::Args;
-use openlattice::ComputeProvider;
 use openlattice_local::LocalProvider;
 
 use crate::context::Context;
@@ -20,17 +19,15 @@ pub(crate) struct Gc {}
 impl Gc {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let engine = context.engine("gc").await?;
-        let quota = openlattice_engine::EngineConfig::new(&context.state_dir).output_quota;
-        let ended = LocalProvider::on(engine.clone(), quota).gc().await?.ended;
-        // Once more, for the folders of what the first round ended.
-        let swept = engine.gc().await?;
-        for id in &ended {
+        let abandoned = LocalProvider::end_abandoned(&engine).await?;
+        let report = engine.gc().await?;
+        let ended =
+            abandoned.iter().map(ToString::to_string).chain(report.ended.iter().map(ToString::to_string));
+        for id in ended {
             output::print_line(&format!("ended {id}"))?;
         }
-        for id in &swept.removed {
-            output::print_line(&format!("removed {id}"))?;
-        }
-        for id in &swept.images {
+        let removed = report.removed.iter().map(ToString::to_string);
+        for id in removed.chain(report.images.iter().map(ToString::to_string)) {
             output::print_line(&format!("removed {id}"))?;
         }
         Ok(())

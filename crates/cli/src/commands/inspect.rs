@@ -25,12 +25,12 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let opened = context.provider().await?;
-        let info = opened.provider.inspect(&SandboxId::new(self.id)).await?;
+        let provider = context.provider().await?;
+        let info = provider.inspect(&SandboxId::new(self.id)).await?;
         if self.json {
             return output::print_json(&info);
         }
-        let network = &opened.provider.capabilities().networking.default_policy;
+        let network = &provider.capabilities().networking.default_policy;
         output::print(&text(&info, network))
     }
 }

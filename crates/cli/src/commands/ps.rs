@@ -26,9 +26,9 @@ pub(crate) struct Ps {
 
 impl Ps {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let opened = context.provider().await?;
+        let provider = context.provider().await?;
         let filter = ListFilter { include_ended: self.all, ..ListFilter::default() };
-        let found = opened.provider.list(filter).await?;
+        let found = provider.list(filter).await?;
         if self.json {
             return output::print_json(&found);
         }

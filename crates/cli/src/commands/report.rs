@@ -78,7 +78,7 @@ impl Report {
         }
         match self.reason {
             Reason::TimedOut => {
-                output::complain(&format!("timed out after {:?}", timeout.unwrap_or_default()))
+                output::complain(&format!("timed out after {:?}", timeout.unwrap_or_default()));
             }
             Reason::OutOfMemory => output::complain("the memory limit killed the command"),
             Reason::SandboxEnded => output::complain("the sandbox ended while the command ran"),

@@ -24,10 +24,10 @@ pub(crate) struct Rm {
 
 impl Rm {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let opened = context.provider().await?;
+        let provider = context.provider().await?;
         let mut last: Option<Failure> = None;
         for id in &self.ids {
-            match opened.provider.destroy(&SandboxId::new(id.as_str())).await {
+            match provider.destroy(&SandboxId::new(id.as_str())).await {
                 Ok(()) => output::print_line(id)?,
                 Err(error) => {
                     if let Some(failure) = last.replace(error.into()) {

@@ -48,12 +48,12 @@ impl Run {
     async fn outcome(&self, context: &Context, sandbox: &mut Option<SandboxId>) -> Result<Ending> {
         let mut spec = self.node.spec()?;
         let mut signals = Signals::catch()?;
-        let opened = context.provider().await?;
-        let provider = opened.provider.as_ref();
+        let provider = context.provider().await?;
+
         if provider.capabilities().identity.owners {
             spec.attachment = Attachment::Bound;
         }
-        let (info, interrupted) = match provision(provider, spec, &mut signals).await? {
+        let (info, interrupted) = match provision(&*provider, spec, &mut signals).await? {
             Provisioned::Made(info, interrupted) => (info, interrupted),
             Provisioned::GivenUp(signal) => return Ok(Ending::Interrupted(signal)),
         };
@@ -63,7 +63,7 @@ impl Run {
         *sandbox = Some(info.id.clone());
         let outcome = match interrupted {
             Some(signal) => Ok(Ending::Interrupted(signal)),
-            None => self.command(provider, &info.id, &mut signals).await,
+            None => self.command(&*provider, &info.id, &mut signals).await,
         };
         match (outcome, provider.destroy(&info.id).await) {
             (outcome, Ok(())) => outcome,
@@ -96,7 +96,7 @@ impl Run {
 
 enum Provisioned {
     /// The node is there; a signal may have come meanwhile.
-    Made(SandboxInfo, Option<Signal>),
+    Made(Box<SandboxInfo>, Option<Signal>),
     /// A second signal came before it was there.
     GivenUp(Signal),
 }
@@ -113,7 +113,7 @@ async fn provision(
     let mut interrupted = None;
     loop {
         tokio::select! {
-            info = &mut made => return Ok(Provisioned::Made(info.map_err(Failure::from)?, interrupted)),
+            info = &mut made => return Ok(Provisioned::Made(Box::new(info.map_err(Failure::from)?), interrupted)),
             signal = signals.next() => {
                 if interrupted.replace(signal).is_some() {
                     return Ok(Provisioned::GivenUp(signal));

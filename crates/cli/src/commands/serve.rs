@@ -4,13 +4,13 @@ use std::env;
 use std::net::SocketAddr;
 
 use clap::Args;
-use openlattice::ErrorKind;
 use openlattice_modal_server::{Access, Credentials, Server, ServerConfig};
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::live::Signals;
 use crate::output;
+use crate::providers::server_failed as failed;
 
 /// Serve Modal's sandbox protocol on the local store
 ///
@@ -65,16 +65,6 @@ fn access(open: bool, id: Option<String>, secret: Option<String>) -> Result<Acce
         (false, None, None) => Ok(Access::Generated),
         _ => Err(Failure::invalid("MODAL_TOKEN_ID and MODAL_TOKEN_SECRET must both be set, or neither")),
     }
-}
-
-fn failed(error: openlattice_modal_server::Error) -> Failure {
-    use openlattice_modal_server::Error as From;
-    let kind = match &error {
-        From::Config(_) | From::Tls(_) => ErrorKind::InvalidArgument,
-        From::Listen { .. } => ErrorKind::Unavailable,
-        _ => ErrorKind::Internal,
-    };
-    Failure::from_chain(kind, &error)
 }
 
 #[cfg(test)]

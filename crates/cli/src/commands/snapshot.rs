@@ -26,8 +26,8 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let opened = context.provider().await?;
-        let made = opened.provider.snapshot(&SandboxId::new(self.id), SnapshotSpec::default()).await?;
+        let provider = context.provider().await?;
+        let made = provider.snapshot(&SandboxId::new(self.id), SnapshotSpec::default()).await?;
         if self.json { output::print_json(&made) } else { output::print_line(&made.external_id) }
     }
 }

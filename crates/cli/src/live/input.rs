@@ -10,7 +10,7 @@ use crate::failure::{Failure, Result};
 /// Forwards standard input until its end, then announces that; returns early when the command takes no more.
 pub(super) async fn forward(session: &dyn ExecSession) -> Result<()> {
     let mut pieces = read_in_thread();
-    let mut offset = session.stdin_status().await?.accepted;
+    let mut offset = 0;
     while let Some(piece) = pieces.recv().await {
         let piece = piece.map_err(|error| Failure::from_io("read standard input", error))?;
         let length = piece.len() as u64;

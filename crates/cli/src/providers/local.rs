@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use openlattice::ComputeProvider;
 use openlattice_local::LocalProvider;
 
-use super::Opened;
 use crate::failure::Result;
 
-pub(super) async fn open(state_dir: PathBuf) -> Result<Opened> {
+pub(super) async fn open(state_dir: PathBuf) -> Result<Arc<dyn ComputeProvider>> {
     let provider = LocalProvider::open(state_dir).await?;
-    Ok(Opened { provider: Arc::new(provider), _kept: None })
+    Ok(Arc::new(provider))
 }

@@ -45,13 +45,16 @@ impl LocalProvider {
         Self { engine, capabilities, extensions: Extensions::default().with::<dyn Files>(files) }
     }
 
-    /// Ends what is half provisioned and whose process is gone.
-    async fn end_abandoned(&self) -> Result<Vec<SandboxId>> {
+    /// Ends what is half provisioned and whose process is gone; `gc` does it too.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or a sandbox cannot be ended; repeating it is safe.
+    pub async fn end_abandoned(engine: &Engine) -> Result<Vec<SandboxId>> {
         let attempt = Attempt("gc");
-        let all = self.engine.sandboxes(&SandboxFilter::default()).await.map_err(attempt.failed())?;
+        let all = engine.sandboxes(&SandboxFilter::default()).await.map_err(attempt.failed())?;
         let mut ended = Vec::new();
         for sandbox in all.into_iter().filter(|sandbox| pending::is_abandoned(&sandbox.tags)) {
-            self.engine.terminate(&sandbox.id).await.map_err(attempt.failed())?;
+            engine.terminate(&sandbox.id).await.map_err(attempt.failed())?;
             ended.push(SandboxId::new(sandbox.id.as_str()));
         }
         Ok(ended)
@@ -114,9 +117,7 @@ impl ComputeProvider for LocalProvider {
     async fn list(&self, filter: ListFilter) -> Result<Vec<SandboxInfo>> {
         self.capabilities.check_operation(Operation::List)?;
         let ListFilter { tags, name, include_ended } = filter;
-        let mut wanted = SandboxFilter::default();
-        wanted.tags = tags;
-        wanted.include_ended = include_ended;
+        let wanted = SandboxFilter { tags, include_ended, ..SandboxFilter::default() };
         let found = self.engine.sandboxes(&wanted).await.map_err(Attempt("list").failed())?;
         let named = |sandbox: &SandboxInfo| name.is_none() || sandbox.name == name;
         Ok(found.into_iter().map(info::sandbox).filter(named).collect())
@@ -194,7 +195,7 @@ impl ComputeProvider for LocalProvider {
 
     async fn gc(&self) -> Result<GcReport> {
         self.capabilities.check_operation(Operation::Gc)?;
-        let mut ended = self.end_abandoned().await?;
+        let mut ended = Self::end_abandoned(&self.engine).await?;
         let report = self.engine.gc().await.map_err(Attempt("gc").failed())?;
         ended.extend(report.ended.iter().map(|id| SandboxId::new(id.as_str())));
         Ok(GcReport { ended })

@@ -1,5 +1,7 @@
 //! Builds and runs a program outside the workspace that depends on the contract and this crate alone.
 
+#![expect(clippy::unwrap_used, reason = "a case that cannot be set up fails its test")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

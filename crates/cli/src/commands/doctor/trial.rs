@@ -12,17 +12,17 @@ use crate::failure::{Failure, Result};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) async fn findings(context: &Context) -> Vec<Finding> {
-    let opened = match context.provider().await {
-        Ok(opened) => opened,
+    let provider = match context.provider().await {
+        Ok(provider) => provider,
         Err(failure) => return vec![Finding::new("provider", Status::Missing, one_line(&failure))],
     };
-    let provider = opened.provider.as_ref();
+
     let health = provider.health().await;
     let words =
         health.message.unwrap_or_else(|| format!("answers in {} ms", health.latency_ms.unwrap_or_default()));
     let provider_finding =
         Finding::needed("provider", health.healthy, format!("{}: {words}", provider.name()));
-    let trial = match tokio::time::timeout(PATIENCE, trial(provider)).await {
+    let trial = match tokio::time::timeout(PATIENCE, trial(&*provider)).await {
         Ok(Ok(words)) => Finding::new("trial node", Status::Ok, words),
         Ok(Err(failure)) => Finding::new("trial node", Status::Missing, one_line(&failure)),
         Err(_) => Finding::new("trial node", Status::Missing, "no answer within 30 s"),

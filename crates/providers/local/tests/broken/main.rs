@@ -1,5 +1,7 @@
 //! The suite must be right itself: a provider that breaks a promise is caught by the tests of that promise.
 
+#![expect(clippy::unwrap_used, reason = "a case that cannot be set up fails its test")]
+
 mod provider;
 mod session;
 
