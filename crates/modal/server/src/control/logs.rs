@@ -10,7 +10,7 @@ use crate::{
     status,
 };
 use futures_util::stream::{self, BoxStream, StreamExt};
-use openlattice_engine::{OutputReader, OutputStream, SandboxInfo};
+use openlattice_engine::{ErrorKind, OutputReader, OutputStream, SandboxInfo};
 use openlattice_modal_proto::client::{
     FileDescriptor, SandboxGetLogsRequest, SandboxStdinWriteRequest, SandboxStdinWriteResponse, TaskLogs,
     TaskLogsBatch,
@@ -187,7 +187,13 @@ pub(super) async fn stdin(
         .engine
         .write_stdin(&info.id, &main_exec(), mark.next_offset, &request.input, request.eof)
         .await;
-    written.map_err(status::from_engine)?;
+    if let Err(error) = written {
+        // A client sends the end on its own; a command that has ended meanwhile has it already.
+        let only_end = request.input.is_empty() && error.kind() == ErrorKind::FailedPrecondition;
+        if !only_end {
+            return Err(status::from_engine(error));
+        }
+    }
     let next_offset = mark.next_offset + request.input.len() as u64;
     shared
         .state
