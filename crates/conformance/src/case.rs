@@ -138,22 +138,27 @@ impl Case {
         }
     }
 
-    /// Removes what the test made, and fails where something stays.
+    /// Removes what the test made, and fails where something stays. One failure does not keep the rest.
     pub(crate) async fn clean_up(&self) -> Result<(), Failure> {
-        if let Some(left) = self.alive().await? {
-            left.iter().for_each(|info| self.remember(&info.id));
-        }
+        let listed = self.alive().await.map(|left| {
+            left.iter().flatten().for_each(|info| self.remember(&info.id));
+        });
         let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut failure = listed.err().map(Failure::from);
         for id in &made {
-            self.provider().destroy(id).await?;
-        }
-        for id in &made {
-            let state = self.provider().inspect(id).await?.state;
-            if state != SandboxState::Terminated {
-                return failed(format!("{id} is {state:?} after destroy"));
+            if let Err(left) = self.remove(id).await {
+                failure.get_or_insert(left);
             }
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
+    }
+
+    async fn remove(&self, id: &SandboxId) -> Result<(), Failure> {
+        self.provider().destroy(id).await?;
+        match self.provider().inspect(id).await?.state {
+            SandboxState::Terminated => Ok(()),
+            state => failed(format!("{id} is {state:?} after destroy")),
+        }
     }
 }
 

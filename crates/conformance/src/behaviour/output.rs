@@ -14,7 +14,11 @@ behaviours![
     g2_output_stays_readable_after_the_end,
     g2_nobody_reading_does_not_hold_up_the_command,
     g2_a_background_process_does_not_keep_the_stream_open,
+    g2_output_beyond_the_quota_is_reported,
 ];
+
+/// The largest quota that the suite fills.
+const FILLABLE: u64 = 8 << 20;
 
 /// Reads a stream from an offset to its end, checking that chunks follow one another.
 pub(crate) async fn read_from(
@@ -109,5 +113,22 @@ async fn g2_a_background_process_does_not_keep_the_stream_open(case: Case) -> Ou
     let spec = ExecSpec::shell("sleep 86421 & cat").with_stdin(Stdin::Bytes("hi".into()));
     ensure_eq!(node.run(spec).await?.stdout_text(), "hi", "the output");
     ensure_eq!(shell_text(&node, "echo next").await?, "next\n", "the next command");
+    passed()
+}
+
+async fn g2_output_beyond_the_quota_is_reported(case: Case) -> Outcome {
+    let Some(quota) = case.offers().limits.output_bytes else {
+        return skipped("the provider declares no bound of what it keeps");
+    };
+    if quota > FILLABLE {
+        return skipped(format!("{quota} bytes of output are too many to fill here"));
+    }
+    let node = case.node().await?;
+    let bytes = (quota + 100_000).to_string();
+    let result = node.run(ExecSpec::new(["head", "-c", &bytes, "/dev/zero"])).await?;
+    ensure!(result.is_success(), "the command did not run on: {:?}", result.status);
+    ensure_eq!(result.stdout_dropped_from, Some(quota), "where dropping began");
+    ensure_eq!(result.stdout.len() as u64, quota, "the bytes that were kept");
+    ensure_eq!(result.stderr_dropped_from, None, "where dropping of standard error began");
     passed()
 }
