@@ -75,16 +75,20 @@ pub(crate) fn launch(plan: LaunchPlan) -> Result<Launched> {
     let groups = Groups::create(&plan.store_id, &plan.sandbox, &plan.limits)?;
     let (channel, theirs) = Channel::new()?;
     let launcher = Launcher::start(theirs, &plan.dir.join("mnt"))?;
-    let targets: &[&str] = if plan.usr_layers.is_some() { &["/usr", "/dev"] } else { &["/dev"] };
+    let targets = rootfs::targets(plan.usr_layers.is_some());
     let file = memory_file("lattice-plan", &plan::encode(&plan, targets))
         .map_err(|e| Error::io("cannot write the plan", e))?;
     let mut fds = vec![file.as_fd()];
     fds.extend(groups.agent());
     channel.send(&Writer::packet(op::LAUNCH, 0).finish(), &fds)?;
+    // While the launcher makes its namespaces.
+    let mut mounts = rootfs::Mounts::new(&plan.dir, &plan.root_layers)?;
     let init = Init::new(channel.expect(op::CLONED)?)?;
     launcher.wait()?;
     let userns = init.map_ids()?;
-    let mounts = rootfs::build(&plan.dir, &plan.root_layers, plan.usr_layers.as_deref(), userns.as_fd())?;
+    if let Some(layers) = &plan.usr_layers {
+        mounts.add_usr(&plan.dir, layers, userns.as_fd())?;
+    }
     set_up(&channel, &plan, &mounts, &groups)?;
     channel.expect(op::READY)?;
     groups.keep();
@@ -92,8 +96,8 @@ pub(crate) fn launch(plan: LaunchPlan) -> Result<Launched> {
 }
 
 fn set_up(channel: &Channel, plan: &LaunchPlan, mounts: &rootfs::Mounts, groups: &Groups) -> Result<()> {
-    let mut handles: Vec<(u8, BorrowedFd<'_>)> = vec![(role::ROOT, mounts.root.as_fd())];
-    handles.extend(mounts.others.iter().map(|(_, mount)| (role::MOUNT, mount.as_fd())));
+    let mut handles: Vec<(u8, BorrowedFd<'_>)> = vec![(role::ROOT, mounts.root())];
+    handles.extend(mounts.others().map(|mount| (role::MOUNT, mount)));
     handles.extend([
         (role::LISTENER, plan.listener.as_fd()),
         (role::LOCK, plan.lock.as_fd()),

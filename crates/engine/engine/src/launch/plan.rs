@@ -2,7 +2,7 @@
 
 use super::LaunchPlan;
 use crate::{agent::records::Writer, protocol::tag, seccomp};
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 /// Id inside, beside those of the workload, under which the agent runs.
 pub(crate) const AGENT_UID: u32 = crate::idmap::COUNT;
@@ -35,7 +35,7 @@ pub(super) fn encode(plan: &LaunchPlan, targets: &[&str]) -> Vec<u8> {
     Writer::default()
         .bytes(tag::HOSTNAME, plan.hostname.as_bytes())
         .strings(tag::BASE_ENV, env)
-        .bytes(tag::SECCOMP, &seccomp::program())
+        .bytes(tag::SECCOMP, filter())
         .strings(tag::MASK, MASK)
         .strings(tag::READ_ONLY, READ_ONLY)
         .u64(tag::LIFETIME_MS, milliseconds(Some(plan.lifetime)))
@@ -47,6 +47,12 @@ pub(super) fn encode(plan: &LaunchPlan, targets: &[&str]) -> Vec<u8> {
         .strings(tag::TARGETS, targets)
         .u64(tag::SHM_SIZE, plan.shm_bytes)
         .finish()
+}
+
+/// The filter is the same for all: compiled once.
+fn filter() -> &'static [u8] {
+    static FILTER: OnceLock<Vec<u8>> = OnceLock::new();
+    FILTER.get_or_init(seccomp::program)
 }
 
 /// 0 is the agent's "none"; what is shorter than a millisecond is one.

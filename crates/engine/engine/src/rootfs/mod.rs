@@ -7,35 +7,45 @@ mod overlay;
 
 use crate::error::Result;
 use std::{
-    os::fd::{BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
-/// The mounts of a sandbox that the engine makes.
+/// The mounts of a sandbox that the engine makes: the root and others.
 pub(crate) struct Mounts {
-    /// The root.
-    pub(crate) root: OwnedFd,
-    /// Others, with where they belong.
-    pub(crate) others: Vec<(&'static str, OwnedFd)>,
+    root: OwnedFd,
+    others: Vec<OwnedFd>,
 }
 
-/// Makes them. `root_layers` and `usr_layers` are lowest first; with `usr_layers` the host's `/usr`, seen through `userns`, lies below them
-/// at `/usr`. `dir` is the sandbox's folder.
-pub(crate) fn build(
-    dir: &Path,
-    root_layers: &[PathBuf],
-    usr_layers: Option<&[PathBuf]>,
-    userns: BorrowedFd<'_>,
-) -> Result<Mounts> {
-    let mut lower = overlay::open_layers(root_layers)?;
-    let root = overlay::mount(&lower, &dir.join("upper"), &dir.join("work"))?;
-    let mut others = Vec::new();
-    if let Some(layers) = usr_layers {
-        let (_mount, usr) = overlay::host_usr(userns)?;
-        lower = vec![usr];
-        lower.extend(overlay::open_layers(layers)?);
-        others.push(("/usr", overlay::mount(&lower, &dir.join("usr-upper"), &dir.join("usr-work"))?));
+impl Mounts {
+    /// Makes those that need no process of the sandbox yet: the root of `layers` (lowest first) and `/dev`. `dir` is the sandbox's folder.
+    pub(crate) fn new(dir: &Path, layers: &[PathBuf]) -> Result<Self> {
+        let lower = overlay::open_layers(layers)?;
+        let root = overlay::mount(&lower, &dir.join("upper"), &dir.join("work"))?;
+        Ok(Self { root, others: vec![dev::mount()?] })
     }
-    others.push(("/dev", dev::mount()?));
-    Ok(Mounts { root, others })
+
+    /// Adds `/usr`: `layers` (lowest first) over the host's, whose owners are seen through `userns`.
+    pub(crate) fn add_usr(&mut self, dir: &Path, layers: &[PathBuf], userns: BorrowedFd<'_>) -> Result<()> {
+        let (_mount, usr) = overlay::host_usr(userns)?;
+        let mut lower = vec![usr];
+        lower.extend(overlay::open_layers(layers)?);
+        self.others.push(overlay::mount(&lower, &dir.join("usr-upper"), &dir.join("usr-work"))?);
+        Ok(())
+    }
+
+    /// The root.
+    pub(crate) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// The others, in the order of [`targets`].
+    pub(crate) fn others(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.others.iter().map(AsFd::as_fd)
+    }
+}
+
+/// Where the other mounts of a sandbox belong; `usr`: with [`Mounts::add_usr`].
+pub(crate) fn targets(usr: bool) -> &'static [&'static str] {
+    if usr { &["/dev", "/usr"] } else { &["/dev"] }
 }
