@@ -3,12 +3,13 @@
 use std::{io, net::SocketAddr, path::PathBuf};
 
 /// Shorthand.
-pub type Result<T, E = ServerError> = std::result::Result<T, E>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What stops a server from starting or serving; failures of single calls are gRPC statuses instead.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ServerError {
+#[expect(clippy::error_impl_error, reason = "it is the crate's one error, always named through the crate")]
+pub enum Error {
     /// A value of the configuration is wrong; the text names it and the remedy.
     #[error("{0}")]
     Config(String),

@@ -2,7 +2,7 @@
 
 use crate::{
     config::Credentials,
-    error::{Result, ServerError},
+    error::{Error, Result},
     ids,
 };
 use ring::rand::{SecureRandom, SystemRandom};
@@ -21,7 +21,7 @@ pub(crate) fn folder(state_dir: &Path) -> Result<PathBuf> {
     let path = state_dir.join("modal");
     match DirBuilder::new().recursive(true).mode(0o700).create(&path) {
         Ok(()) => Ok(path),
-        Err(source) => Err(ServerError::File { path, source }),
+        Err(source) => Err(Error::File { path, source }),
     }
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn folder(state_dir: &Path) -> Result<PathBuf> {
 ///
 /// Two servers that start at once agree: the file appears whole under its name, and the second one reads the first's.
 pub(crate) fn read_or_make(path: &Path, make: impl FnOnce() -> Result<String>) -> Result<String> {
-    let failed = |source| ServerError::File { path: path.to_owned(), source };
+    let failed = |source| Error::File { path: path.to_owned(), source };
     match read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         other => return other.map_err(failed),
@@ -68,7 +68,7 @@ pub(crate) fn key(path: &Path) -> Result<[u8; 32]> {
         Ok(hex(&bytes))
     })?;
     unhex(text.trim()).ok_or_else(|| {
-        ServerError::Config(format!("{} is not a key; remove it to have a new one made", path.display()))
+        Error::Config(format!("{} is not a key; remove it to have a new one made", path.display()))
     })
 }
 
@@ -83,10 +83,9 @@ pub(crate) fn credentials(path: &Path) -> Result<Credentials> {
     };
     match (value("token_id"), value("token_secret")) {
         (Some(id), Some(secret)) if !id.is_empty() && !secret.is_empty() => Ok(Credentials { id, secret }),
-        _ => Err(ServerError::Config(format!(
-            "{} holds no token pair; remove it to have one made",
-            path.display()
-        ))),
+        _ => {
+            Err(Error::Config(format!("{} holds no token pair; remove it to have one made", path.display())))
+        }
     }
 }
 

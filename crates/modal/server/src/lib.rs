@@ -27,5 +27,5 @@ mod tls;
 mod trailers;
 
 pub use config::{Access, Credentials, ServerConfig, TlsFiles};
-pub use error::{Result, ServerError};
+pub use error::{Error, Result};
 pub use server::Server;

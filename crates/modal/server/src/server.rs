@@ -3,10 +3,13 @@
 use crate::{
     auth::Guard,
     config::{Access, Credentials, ServerConfig},
-    error::{Result, ServerError},
+    error::{Error, Result},
     front::Front,
     keys, listener,
-    router::{files::FileExecs, stdin::StdinStreams},
+    router::{
+        files::{FileExecs, SWEEP},
+        stdin::StdinStreams,
+    },
     shared::Shared,
     state::State,
     tls,
@@ -44,8 +47,8 @@ impl Server {
     /// Opens the store of `config` and listens. Calls wait until [`serve`](Self::serve) runs.
     ///
     /// # Errors
-    /// [`ServerError::Config`] for an open server on an address that is not loopback and for empty credentials,
-    /// [`ServerError::Listen`], [`ServerError::Engine`], [`ServerError::File`], [`ServerError::Tls`] and [`ServerError::Database`] by their cause.
+    /// [`Error::Config`] for an open server on an address that is not loopback and for empty credentials,
+    /// [`Error::Listen`], [`Error::Engine`], [`Error::File`], [`Error::Tls`] and [`Error::Database`] by their cause.
     pub async fn bind(config: ServerConfig) -> Result<Self> {
         check(&config)?;
         let engine = Engine::open(EngineConfig::new(&config.state_dir)).await?;
@@ -63,7 +66,7 @@ impl Server {
         let guard = Guard::new(pairs.clone(), &keys::key(&folder.join("jwt.key"))?);
         let state = State::open(&config.state_dir.join("modal.db"), keys::key(&folder.join("secrets.key"))?)?;
         let tls = tls::acceptor(&folder, config.tls.as_ref())?;
-        let failed = |source| ServerError::Listen { address: config.listen, source };
+        let failed = |source| Error::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let shared = Shared {
@@ -107,11 +110,12 @@ impl Server {
     /// either way.
     ///
     /// # Errors
-    /// [`ServerError::Serve`] when the transport fails.
+    /// [`Error::Serve`] when the transport fails.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let stopping = self.shared.stopping.clone();
         let cut = CancellationToken::new();
         let guard = cut.clone().drop_guard();
+        tokio::spawn(sweep(self.shared.clone(), cut.clone()));
         let incoming = listener::accept(self.listener, self.tls, stopping.clone(), cut.clone());
         let served = tonic::transport::Server::builder()
             .initial_stream_window_size(WINDOW)
@@ -126,7 +130,7 @@ impl Server {
             );
         let mut served = pin!(served);
         tokio::select! {
-            ended = &mut served => return ended.map_err(|error| ServerError::Serve(error.into())),
+            ended = &mut served => return ended.map_err(|error| Error::Serve(error.into())),
             () = shutdown => stopping.cancel(),
         }
         let ended = match tokio::time::timeout(GRACE, &mut served).await {
@@ -136,22 +140,35 @@ impl Server {
                 served.await
             }
         };
-        ended.map_err(|error| ServerError::Serve(error.into()))
+        ended.map_err(|error| Error::Serve(error.into()))
+    }
+}
+
+/// Removes old output of file operations now and then, until the server is cut.
+async fn sweep(shared: Arc<Shared>, cut: CancellationToken) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = cut.cancelled() => return,
+        }
+        let shared = shared.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || shared.file_execs.sweep()).await {
+            tracing::warn!(%error, "cannot look for old output");
+        }
     }
 }
 
 fn check(config: &ServerConfig) -> Result<()> {
     match &config.access {
-        Access::Open if !config.listen.ip().is_loopback() => Err(ServerError::Config(format!(
+        Access::Open if !config.listen.ip().is_loopback() => Err(Error::Config(format!(
             "a server without credentials must listen on a loopback address, not {}; listen on 127.0.0.1 or require credentials",
             config.listen
         ))),
         Access::Pairs(pairs)
             if pairs.is_empty() || pairs.iter().any(|pair| pair.id.is_empty() || pair.secret.is_empty()) =>
         {
-            Err(ServerError::Config(
-                "credentials must not be empty; give a token id and a token secret".to_owned(),
-            ))
+            Err(Error::Config("credentials must not be empty; give a token id and a token secret".to_owned()))
         }
         _ => Ok(()),
     }

@@ -5,7 +5,7 @@
 
 use crate::{
     config::TlsFiles,
-    error::{Result, ServerError},
+    error::{Error, Result},
     keys,
 };
 use rustls::{
@@ -42,11 +42,11 @@ fn self_signed() -> Result<String> {
 }
 
 fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|source| ServerError::File { path: path.to_owned(), source })
+    fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
-fn failed(error: impl std::fmt::Display) -> ServerError {
-    ServerError::Tls(error.to_string())
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::Tls(error.to_string())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Apps and environments.
 
-use super::Reply;
+use super::{Reply, repeat};
 use crate::{
     auth::Audience,
     ids,
@@ -12,7 +12,7 @@ use openlattice_modal_proto::client::{
     ClientHelloResponse, EnvironmentGetOrCreateRequest, EnvironmentGetOrCreateResponse, EnvironmentMetadata,
     EnvironmentSettings, ObjectCreationType,
 };
-use tonic::{Response, Status};
+use tonic::{Request, Response, Status};
 
 /// The builder whose images are the plainest: a registry image is one `FROM` line (modal-protocol, section 3.2).
 pub(crate) const BUILDER_VERSION: &str = "2025.06";
@@ -42,8 +42,10 @@ pub(super) async fn environment(
 
 pub(super) async fn get_or_create(
     shared: &Shared,
-    request: AppGetOrCreateRequest,
+    request: Request<AppGetOrCreateRequest>,
 ) -> Reply<AppGetOrCreateResponse> {
+    let key = repeat::key(request.metadata().as_ref());
+    let request = request.into_inner();
     let creation = request.object_creation_type();
     let name = named("app", request.app_name, false)?;
     if ids::is_shaped("ap", &name) {
@@ -57,10 +59,13 @@ pub(super) async fn get_or_create(
             shared.state.app(key).await?.map(reply).ok_or_else(|| unknown(&name))
         }
         ObjectCreationType::CreateIfMissing => Ok(reply(shared.state.make_app(environment, name).await?.0)),
-        ObjectCreationType::CreateFailIfExists => match shared.state.make_app(environment, name).await? {
-            (app, true) => Ok(reply(app)),
-            (app, false) => Err(Status::already_exists(format!("app {:?} exists", app.name))),
-        },
+        ObjectCreationType::CreateFailIfExists => {
+            let ours = repeat::came_before(shared, "AppGetOrCreate", key.as_deref(), &name).await?;
+            match shared.state.make_app(environment, name).await? {
+                (app, made) if made || ours => Ok(reply(app)),
+                (app, _) => Err(Status::already_exists(format!("app {:?} exists", app.name))),
+            }
+        }
         other => Err(Status::invalid_argument(format!(
             "object_creation_type {} is not for apps",
             other.as_str_name()

@@ -3,6 +3,7 @@
 use super::{
     Reply,
     create::{CreateCall, create},
+    repeat,
     sandbox::metadata,
 };
 use crate::{
@@ -10,7 +11,6 @@ use crate::{
     shared::Shared,
     trailers::Trailers,
 };
-use http::HeaderMap;
 use openlattice_modal_proto::client::{
     SandboxCreateRequest, SandboxCreateResponse, SandboxCreateV2Request, SandboxCreateV2Response,
 };
@@ -21,7 +21,7 @@ pub(super) async fn first(
     shared: &Arc<Shared>,
     request: Request<SandboxCreateRequest>,
 ) -> Reply<SandboxCreateResponse> {
-    let key = idempotency_key(request.metadata().as_ref());
+    let key = repeat::key(request.metadata().as_ref());
     let request = request.into_inner();
     let call = CreateCall {
         generation: Generation::First,
@@ -48,7 +48,7 @@ pub(super) async fn second(
     }
     let call = CreateCall {
         generation: Generation::Second,
-        key: idempotency_key(&headers),
+        key: repeat::key(&headers),
         app_id: request.app_id,
         definition: request.definition.ok_or_else(no_definition)?,
         ephemeral: request.ephemeral_secrets.unwrap_or_default().contents,
@@ -72,12 +72,6 @@ fn warned(warnings: &[String]) -> Trailers {
         trailers.warn(text);
     }
     trailers
-}
-
-/// The caller's key for this call; odd ones (empty, huge) count as none.
-fn idempotency_key(headers: &HeaderMap) -> Option<String> {
-    let key = headers.get("x-idempotency-key")?.to_str().ok()?;
-    (!key.is_empty() && key.len() <= 128).then(|| key.to_owned())
 }
 
 fn no_definition() -> Status {

@@ -8,6 +8,7 @@ pub(crate) mod env;
 pub(crate) mod image;
 mod logs;
 mod made;
+mod repeat;
 mod sandbox;
 mod secret;
 mod snapshot;
@@ -52,7 +53,7 @@ impl ModalClient for Control {
         &self,
         request: Request<proto::AppGetOrCreateRequest>,
     ) -> Reply<proto::AppGetOrCreateResponse> {
-        app::get_or_create(&self.0, request.into_inner()).await
+        app::get_or_create(&self.0, request).await
     }
 
     async fn app_create(&self, _: Request<proto::AppCreateRequest>) -> Reply<proto::AppCreateResponse> {
@@ -151,7 +152,7 @@ impl ModalClient for Control {
         &self,
         request: Request<proto::SecretGetOrCreateRequest>,
     ) -> Reply<proto::SecretGetOrCreateResponse> {
-        secret::get_or_create(&self.0, request.into_inner()).await
+        secret::get_or_create(&self.0, request).await
     }
 
     async fn secret_get_info(
@@ -314,7 +315,7 @@ impl ModalClient for Control {
         &self,
         request: Request<proto::SandboxSetNameRequest>,
     ) -> Reply<proto::SandboxSetNameResponse> {
-        sandbox::set_name(&self.0, request.into_inner()).await
+        sandbox::set_name(&self.0, request).await
     }
 
     async fn sandbox_create_connect_token(

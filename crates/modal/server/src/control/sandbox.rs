@@ -4,6 +4,7 @@ use super::{
     Reply,
     app::named,
     create::{Note, tags},
+    repeat,
 };
 use crate::{
     deadline::{Deadline, seconds},
@@ -210,10 +211,15 @@ pub(super) async fn tags_set(shared: &Shared, request: proto::SandboxTagsSetRequ
 
 pub(super) async fn set_name(
     shared: &Shared,
-    request: proto::SandboxSetNameRequest,
+    request: Request<proto::SandboxSetNameRequest>,
 ) -> Reply<proto::SandboxSetNameResponse> {
-    let id = ids::sandbox(&request.sandbox_id)?;
-    shared.engine.set_name(&id, &request.name).await.map_err(status::from_engine)?;
+    let key = repeat::key(request.metadata().as_ref());
+    let proto::SandboxSetNameRequest { sandbox_id, name } = request.into_inner();
+    let id = ids::sandbox(&sandbox_id)?;
+    let ours = repeat::came_before(shared, "SandboxSetName", key.as_deref(), &format!("{id} {name}")).await?;
+    if !ours || info(shared, &sandbox_id).await?.name.as_deref() != Some(name.as_str()) {
+        shared.engine.set_name(&id, &name).await.map_err(status::from_engine)?;
+    }
     Ok(Response::new(proto::SandboxSetNameResponse {}))
 }
 

@@ -1,6 +1,6 @@
 //! Stored secrets.
 
-use super::{Reply, app::named, env};
+use super::{Reply, app::named, env, repeat};
 use crate::{
     shared::Shared,
     state::{Secret, SecretSpec},
@@ -9,12 +9,14 @@ use openlattice_modal_proto::client::{
     CreationInfo, ObjectCreationType, SecretGetInfoRequest, SecretGetInfoResponse, SecretGetOrCreateRequest,
     SecretGetOrCreateResponse, SecretMetadata,
 };
-use tonic::{Response, Status};
+use tonic::{Request, Response, Status};
 
 pub(super) async fn get_or_create(
     shared: &Shared,
-    request: SecretGetOrCreateRequest,
+    request: Request<SecretGetOrCreateRequest>,
 ) -> Reply<SecretGetOrCreateResponse> {
+    let key = repeat::key(request.metadata().as_ref());
+    let request = request.into_inner();
     let creation = request.object_creation_type();
     let (_, environment) =
         shared.state.environment(&named("environment", request.environment_name, true)?).await?;
@@ -30,10 +32,12 @@ pub(super) async fn get_or_create(
             })?
         }
         (_, name) => {
+            let wanted = name.as_deref().unwrap_or_default();
+            let ours = repeat::came_before(shared, "SecretGetOrCreate", key.as_deref(), wanted).await?;
             let overwrite = creation == ObjectCreationType::CreateOverwriteIfExists;
             let spec = SecretSpec { environment, name, values: values.into_iter().collect(), overwrite };
             let (secret, kept) = shared.state.keep_secret(spec).await?;
-            if !kept && creation == ObjectCreationType::CreateFailIfExists {
+            if !kept && !ours && creation == ObjectCreationType::CreateFailIfExists {
                 return Err(Status::already_exists(format!(
                     "secret {:?} exists",
                     secret.name.unwrap_or_default()

@@ -83,7 +83,7 @@ pub(super) async fn wait(
     use proto::task_exec_wait_response::ExitStatus;
     let sandbox = Shared::task(&request, &request.get_ref().task_id)?;
     let id = exec_id(&request.get_ref().exec_id)?;
-    let (exit, trailers) = match shared.file_execs.find(&sandbox, &id).await {
+    let (exit, trailers) = match shared.file_execs.find(&sandbox, &id).await? {
         Some(exec) => (shared.hold(exec.ended()).await?, Trailers::default()),
         None => {
             let state =
@@ -107,7 +107,7 @@ pub(super) async fn poll(
     use proto::task_exec_poll_response::ExitStatus;
     let sandbox = Shared::task(&request, &request.get_ref().task_id)?;
     let id = exec_id(&request.get_ref().exec_id)?;
-    let (exit, trailers) = match shared.file_execs.find(&sandbox, &id).await {
+    let (exit, trailers) = match shared.file_execs.find(&sandbox, &id).await? {
         Some(exec) => (exec.exit(), Trailers::default()),
         None => {
             let state = shared.engine.exec_state(&sandbox, &id).await.map_err(status::from_engine)?;

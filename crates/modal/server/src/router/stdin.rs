@@ -59,11 +59,11 @@ enum Target {
 }
 
 impl Target {
-    async fn find(shared: &Shared, sandbox: SandboxId, id: ExecId) -> Self {
-        match shared.file_execs.find(&sandbox, &id).await {
+    async fn find(shared: &Shared, sandbox: SandboxId, id: ExecId) -> Result<Self, Status> {
+        Ok(match shared.file_execs.find(&sandbox, &id).await? {
             Some(exec) => Self::Files(exec),
             None => Self::Engine(sandbox, id),
-        }
+        })
     }
 
     async fn write(&self, shared: &Shared, offset: u64, data: Bytes, eof: bool) -> Result<(), Status> {
@@ -102,7 +102,7 @@ pub(super) async fn write(
 ) -> Reply<proto::TaskExecStdinWriteResponse> {
     let sandbox = Shared::task(&request, &request.get_ref().task_id)?;
     let request = request.into_inner();
-    let target = Target::find(shared, sandbox, exec_id(&request.exec_id)?).await;
+    let target = Target::find(shared, sandbox, exec_id(&request.exec_id)?).await?;
     target.write(shared, request.offset, request.data, request.eof).await?;
     Ok(Response::new(proto::TaskExecStdinWriteResponse {}))
 }
@@ -137,7 +137,7 @@ pub(super) async fn stream(
         return Err(Status::permission_denied(format!("the token is not for task {task_id}")));
     }
     let key = (sandbox, exec_id(&exec)?);
-    let target = Target::find(shared, key.0.clone(), key.1.clone()).await;
+    let target = Target::find(shared, key.0.clone(), key.1.clone()).await?;
     let (turn, give_up) = shared.stdin_streams.take_turn(&key).await;
     let written = take_chunks(shared, &target, messages, offset, &give_up).await;
     drop(turn);
@@ -182,7 +182,7 @@ pub(super) async fn status(
 ) -> Reply<proto::TaskExecStdinStatusResponse> {
     let sandbox = Shared::task(&request, &request.get_ref().task_id)?;
     let key = (sandbox, exec_id(&request.get_ref().exec_id)?);
-    let target = Target::find(shared, key.0.clone(), key.1.clone()).await;
+    let target = Target::find(shared, key.0.clone(), key.1.clone()).await?;
     let (turn, _) = shared.stdin_streams.take_turn(&key).await;
     let (num_bytes_written, closed) = match &target {
         Target::Files(exec) => exec.stdin_state().await,

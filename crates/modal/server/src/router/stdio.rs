@@ -22,7 +22,7 @@ pub(super) async fn exec(
         Ok(proto::TaskExecStdioFileDescriptor::Stderr) => OutputStream::Stderr,
         Err(_) => return Err(Status::invalid_argument("file_descriptor must be STDOUT or STDERR")),
     };
-    let source = match shared.file_execs.find(&sandbox, &id).await {
+    let source = match shared.file_execs.find(&sandbox, &id).await? {
         Some(exec) => Source::Files { exec, stream, offset: request.offset },
         None => {
             let reader = shared.engine.output(&sandbox, &id, stream, request.offset).await;

@@ -43,6 +43,14 @@ impl State {
     /// The environment of a name, made on first mention; an empty name is the default one. Returns id and name.
     pub(crate) async fn environment(&self, name: &str) -> Result<(String, String), Status> {
         let name = if name.is_empty() { DEFAULT_ENVIRONMENT } else { name }.to_owned();
+        let wanted = name.clone();
+        let known = move |connection: &Connection| {
+            let sql = "SELECT id FROM environments WHERE name = ?1";
+            connection.query_row(sql, [&wanted], |row| row.get(0)).optional()
+        };
+        if let Some(id) = self.read(known).await? {
+            return Ok((id, name));
+        }
         self.write(move |connection| {
             let sql = "INSERT OR IGNORE INTO environments (id, name, created_at) VALUES (?1, ?2, ?3)";
             connection.execute(sql, params![ids::new("en"), name, now()])?;
@@ -55,11 +63,15 @@ impl State {
 
     /// An app, if there is one.
     pub(crate) async fn app(&self, key: AppKey) -> Result<Option<App>, Status> {
-        self.write(move |connection| find(connection, &key)).await
+        self.read(move |connection| find(connection, &key)).await
     }
 
     /// The app of a name, made when missing. The flag says that it was made now.
     pub(crate) async fn make_app(&self, environment: String, name: String) -> Result<(App, bool), Status> {
+        let key = AppKey::Name { environment: environment.clone(), name: name.clone() };
+        if let Some(app) = self.app(key).await? {
+            return Ok((app, false));
+        }
         self.write(move |connection| {
             let sql =
                 "INSERT OR IGNORE INTO apps (id, environment, name, created_at) VALUES (?1, ?2, ?3, ?4)";
@@ -72,7 +84,7 @@ impl State {
 
     /// Ids of the apps of an environment.
     pub(crate) async fn apps_of(&self, environment: String) -> Result<Vec<String>, Status> {
-        self.write(move |connection| {
+        self.read(move |connection| {
             let mut statement = connection.prepare("SELECT id FROM apps WHERE environment = ?1")?;
             statement.query_map([environment], |row| row.get(0))?.collect()
         })

@@ -18,7 +18,7 @@ impl State {
     /// A built image, if there is one of that id.
     pub(crate) async fn built_image(&self, id: &str) -> Result<Option<BuiltImage>, Status> {
         let id = id.to_owned();
-        self.write(move |connection| {
+        self.read(move |connection| {
             let sql = "SELECT base, config FROM images WHERE id = ?1";
             let row = connection.query_row(sql, [&id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
             Ok(row.map(|(base, config)| BuiltImage { id, base, config }))

@@ -12,8 +12,8 @@ pub(crate) use images::BuiltImage;
 pub(crate) use secrets::{Secret, SecretSpec};
 pub(crate) use stdin::StdinMark;
 
-use crate::error::{Result, ServerError};
-use rusqlite::Connection;
+use crate::error::{Error, Result};
+use rusqlite::{Connection, TransactionBehavior};
 use std::{
     fmt,
     fs::OpenOptions,
@@ -41,10 +41,12 @@ CREATE TABLE secrets (
 CREATE TABLE stdin_marks (sandbox TEXT PRIMARY KEY, last_index INTEGER NOT NULL, next_offset INTEGER NOT NULL) STRICT;
 ";
 
-/// The open database. Cheap to clone; calls run on blocking threads.
-#[derive(Clone)]
+/// The open database. Calls run on blocking threads.
 pub(crate) struct State {
-    connection: Arc<Mutex<Connection>>,
+    /// For what must survive a power cut: every change is forced to disk.
+    durable: Arc<Mutex<Connection>>,
+    /// For reads, and for what is worth nothing after the machine restarts.
+    quick: Arc<Mutex<Connection>>,
     secret_key: [u8; 32],
 }
 
@@ -63,37 +65,56 @@ impl State {
             .create(true)
             .mode(0o600)
             .open(path)
-            .map_err(|source| ServerError::File { path: path.to_owned(), source })?;
-        let connection = prepare(path).map_err(ServerError::Database)?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)), secret_key })
+            .map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let open = |synchronous| prepare(path, synchronous).map_err(Error::Database);
+        let (durable, quick) = (open("FULL")?, open("NORMAL")?);
+        Ok(Self { durable: Arc::new(Mutex::new(durable)), quick: Arc::new(Mutex::new(quick)), secret_key })
     }
 
-    /// Runs `work` in one transaction on a blocking thread. It completes even when the caller goes away.
-    async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Status> {
-        let connection = self.connection.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let transaction =
-                connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            let value = work(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
-        });
-        let done: rusqlite::Result<T> =
-            task.await.map_err(|error| Status::internal(format!("server state: {error}")))?;
-        done.map_err(|error| Status::internal(format!("server state: {error}")))
+    /// Runs `work` in one transaction that is on disk when it returns. It completes even when the caller goes away.
+    async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T, Status> {
+        run(&self.durable, TransactionBehavior::Immediate, work).await
+    }
+
+    /// As [`write`](Self::write), for what may be lost when the power is.
+    async fn note<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T, Status> {
+        run(&self.quick, TransactionBehavior::Immediate, work).await
+    }
+
+    /// Runs `work`, which only reads.
+    async fn read<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T, Status> {
+        run(&self.quick, TransactionBehavior::Deferred, work).await
     }
 }
 
-fn prepare(path: &Path) -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
+/// What runs in a transaction.
+trait Work<T>: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static {}
+impl<T, F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static> Work<T> for F {}
+
+async fn run<T: Send + 'static>(
+    connection: &Arc<Mutex<Connection>>,
+    behavior: TransactionBehavior,
+    work: impl Work<T>,
+) -> Result<T, Status> {
+    let connection = connection.clone();
+    let task = tokio::task::spawn_blocking(move || {
+        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = connection.transaction_with_behavior(behavior)?;
+        let value = work(&transaction)?;
+        transaction.commit()?;
+        Ok(value)
+    });
+    let done: rusqlite::Result<T> =
+        task.await.map_err(|error| Status::internal(format!("server state: {error}")))?;
+    done.map_err(|error| Status::internal(format!("server state: {error}")))
+}
+
+fn prepare(path: &Path, synchronous: &str) -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
         0 => {
@@ -142,8 +163,8 @@ mod tests {
     #[test]
     fn a_newer_database_is_refused() {
         let (folder, state) = state();
-        state.connection.lock().unwrap().pragma_update(None, "user_version", 99).unwrap();
+        state.quick.lock().unwrap().pragma_update(None, "user_version", 99).unwrap();
         let error = State::open(&folder.path().join("modal.db"), [7; 32]).unwrap_err();
-        assert!(matches!(error, ServerError::Database(cause) if cause.to_string().contains("99")));
+        assert!(matches!(error, Error::Database(cause) if cause.to_string().contains("99")));
     }
 }

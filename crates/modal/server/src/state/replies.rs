@@ -16,7 +16,7 @@ impl State {
         candidate: String,
     ) -> Result<(String, bool), Status> {
         let key = key.to_owned();
-        self.write(move |connection| {
+        self.note(move |connection| {
             let now = now();
             connection.execute("DELETE FROM replies WHERE at < ?1", [now - KEPT])?;
             let sql = "SELECT value FROM replies WHERE method = ?1 AND key = ?2";
@@ -33,7 +33,7 @@ impl State {
     /// Forgets a call that failed, so that its retry starts anew.
     pub(crate) async fn release(&self, method: &'static str, key: &str) -> Result<(), Status> {
         let key = key.to_owned();
-        self.write(move |connection| {
+        self.note(move |connection| {
             connection.execute("DELETE FROM replies WHERE method = ?1 AND key = ?2", [method, &key]).map(drop)
         })
         .await

@@ -67,7 +67,7 @@ impl State {
     /// What is known of the secret of an id.
     pub(crate) async fn secret(&self, id: &str) -> Result<Option<Secret>, Status> {
         let id = id.to_owned();
-        self.write(move |connection| find(connection, &id)).await
+        self.read(move |connection| find(connection, &id)).await
     }
 
     /// What is known of the secret of a name.
@@ -77,14 +77,14 @@ impl State {
         name: &str,
     ) -> Result<Option<Secret>, Status> {
         let (environment, name) = (environment.to_owned(), name.to_owned());
-        self.write(move |connection| find_name(connection, &environment, &name)).await
+        self.read(move |connection| find_name(connection, &environment, &name)).await
     }
 
     /// The values of the secret of an id; `NOT_FOUND` when there is none.
     pub(crate) async fn open_secret(&self, id: &str) -> Result<BTreeMap<String, String>, Status> {
         let wanted = id.to_owned();
         let sealed: Option<Vec<u8>> = self
-            .write(move |connection| {
+            .read(move |connection| {
                 connection
                     .query_row("SELECT sealed FROM secrets WHERE id = ?1", [wanted], |row| row.get(0))
                     .optional()

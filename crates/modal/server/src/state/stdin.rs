@@ -17,7 +17,7 @@ impl State {
     /// The mark of a sandbox.
     pub(crate) async fn stdin_mark(&self, sandbox: &str) -> Result<StdinMark, Status> {
         let sandbox = sandbox.to_owned();
-        self.write(move |connection| {
+        self.read(move |connection| {
             let sql = "SELECT last_index, next_offset FROM stdin_marks WHERE sandbox = ?1";
             let row = connection.query_row(sql, [sandbox], |row| {
                 let next: i64 = row.get(1)?;
@@ -32,7 +32,7 @@ impl State {
     pub(crate) async fn set_stdin_mark(&self, sandbox: &str, mark: StdinMark) -> Result<(), Status> {
         let sandbox = sandbox.to_owned();
         let next = i64::try_from(mark.next_offset).unwrap_or(i64::MAX);
-        self.write(move |connection| {
+        self.note(move |connection| {
             let sql =
                 "INSERT OR REPLACE INTO stdin_marks (sandbox, last_index, next_offset) VALUES (?1, ?2, ?3)";
             connection.execute(sql, params![sandbox, mark.last_index, next]).map(drop)

@@ -3,7 +3,7 @@
 use crate::fixture::{Scene, Store, app, build};
 use openlattice_modal_proto::client::{self as proto, ObjectCreationType, generic_result::GenericStatus};
 use std::sync::Arc;
-use tonic::Code;
+use tonic::{Code, Request};
 
 #[tokio::test]
 async fn an_app_keeps_its_id_over_a_restart() {
@@ -35,6 +35,27 @@ async fn a_look_up_does_not_make_an_app() {
         ..Default::default()
     };
     assert_eq!(control.app_get_or_create(again).await.unwrap_err().code(), Code::AlreadyExists);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_repeated_call_does_not_clash_with_itself() {
+    let store = Store::new();
+    let server = store.open().await;
+    let request = |key: &'static str| {
+        let mut request = Request::new(proto::AppGetOrCreateRequest {
+            app_name: "once".into(),
+            object_creation_type: ObjectCreationType::CreateFailIfExists.into(),
+            ..Default::default()
+        });
+        request.metadata_mut().insert("x-idempotency-key", key.parse().unwrap());
+        request
+    };
+    let mut control = server.control().await;
+    let id = control.app_get_or_create(request("k1")).await.unwrap().into_inner().app_id;
+    assert_eq!(control.app_get_or_create(request("k1")).await.unwrap().into_inner().app_id, id);
+    let status = control.app_get_or_create(request("k2")).await.unwrap_err();
+    assert_eq!(status.code(), Code::AlreadyExists);
     server.stop().await;
 }
 

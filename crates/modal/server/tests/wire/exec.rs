@@ -2,7 +2,7 @@
 
 use crate::fixture::{Made, Router, Running, Scene, Store, unique};
 use openlattice_modal_proto::{
-    client::{SecretSource, StringMap, secret_source::Source},
+    client::{self, SecretSource, StringMap, secret_source::Source},
     task_command_router::{self as proto, task_exec_wait_response::ExitStatus},
 };
 use std::sync::Arc;
@@ -163,6 +163,34 @@ async fn environment_comes_from_all_its_places() {
 }
 
 #[tokio::test]
+async fn a_stored_secret_reaches_sandbox_and_command() {
+    let Some(mut stage) = Stage::new().await else { return };
+    let request = client::SecretGetOrCreateRequest {
+        object_creation_type: client::ObjectCreationType::Ephemeral.into(),
+        env_dict: [("S".to_owned(), "hunter2".to_owned())].into(),
+        ..Default::default()
+    };
+    let secret = stage.scene.control.secret_get_or_create(request).await.unwrap().into_inner().secret_id;
+    let request = proto::TaskExecStartRequest {
+        secret_ids: vec![secret.clone()],
+        ..stage.request(&["sh", "-c", "echo $S"])
+    };
+    let id = request.exec_id.clone();
+    stage.router.task_exec_start(request).await.unwrap();
+    assert_eq!(stage.read(&id, OUT, 0).await, b"hunter2\n");
+    let mut definition = stage.scene.definition(&["sh", "-c", "test $S = hunter2"]);
+    definition.secret_ids = vec![secret];
+    let request = client::SandboxCreateRequest {
+        app_id: stage.scene.app.clone(),
+        definition: Some(definition),
+        ..Default::default()
+    };
+    let made = stage.scene.control.sandbox_create(request).await.unwrap().into_inner().sandbox_id;
+    assert_eq!(stage.scene.wait(&made, 30.0).await.unwrap().exitcode, 0);
+    stage.end().await;
+}
+
+#[tokio::test]
 async fn signals_and_timeouts_are_told_apart() {
     let Some(mut stage) = Stage::new().await else { return };
     let id = stage.start(&["sh", "-c", "kill -TERM $$"]).await;
@@ -241,10 +269,7 @@ async fn calls_end_with_their_deadline() {
     let mut stream = stage.router.task_exec_stdio_read(request).await.unwrap().into_inner();
     assert_eq!(stream.message().await.unwrap_err().code(), Code::DeadlineExceeded);
     // A wait answers shortly before.
-    let wait = openlattice_modal_proto::client::SandboxWaitRequest {
-        sandbox_id: stage.made.id.clone(),
-        timeout: 600.0,
-    };
+    let wait = client::SandboxWaitRequest { sandbox_id: stage.made.id.clone(), timeout: 600.0 };
     let mut wait = Request::new(wait);
     wait.metadata_mut().insert("grpc-timeout", "4000m".parse().unwrap());
     assert!(stage.scene.control.sandbox_wait_v2(wait).await.unwrap().into_inner().result.is_none());

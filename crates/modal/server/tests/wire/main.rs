@@ -3,6 +3,7 @@
 //! Tests that need sandboxes say why they are skipped on a host that cannot make any.
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an unexpected None or Err stops right there")]
+#![expect(clippy::print_stdout, reason = "a skip prints its reason")]
 
 mod auth;
 mod control;

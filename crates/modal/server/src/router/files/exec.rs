@@ -73,7 +73,13 @@ impl FileExec {
         }
         let mut options = OpenOptions::new();
         options.read(true).append(true).create_new(true).mode(0o600);
-        let (stdout, stderr) = (options.open(folder.join("stdout"))?, options.open(folder.join("stderr"))?);
+        let stderr = options.open(folder.join("stderr"))?;
+        let unlocked = folder.join("stdout.new");
+        let stdout = options.open(&unlocked)?;
+        // Held until the run is over and dropped: other servers of the store see that it is not cut. It gets its name,
+        // by which they know a run, with the lock on.
+        stdout.lock()?;
+        std::fs::rename(unlocked, folder.join("stdout"))?;
         Ok(Some(Self::of(folder, stdout, stderr, Progress::default(), input)))
     }
 
@@ -88,23 +94,23 @@ impl FileExec {
         }
     }
 
-    /// A run of before, from its folder. One without an exit was cut by the end of its server.
-    pub(super) fn load(folder: &Path) -> Option<Self> {
+    /// A run of before, from its folder; `None` when there is none. One without an exit was cut by the end of its server.
+    ///
+    /// # Errors
+    /// While a server still runs it.
+    pub(super) fn load(folder: &Path) -> Result<Option<Self>, StillRuns> {
         let open = |name: &str| File::open(folder.join(name)).ok();
-        let (stdout, mut stderr) = (open("stdout")?, open("stderr")?);
+        let Some(stdout) = open("stdout") else { return Ok(None) };
         let exit = match read_exit(&folder.join("exit")) {
             Some(exit) => exit,
-            None => {
-                let failure = Failure::new("Unknown", "the server was restarted during the operation");
-                std::fs::write(folder.join("stderr"), serde_json::to_vec(&failure).ok()?).ok()?;
-                stderr = open("stderr")?;
-                write_exit(folder, Exit::Code(1)).ok()?;
-                Exit::Code(1)
-            }
+            None if stdout.try_lock_shared().is_err() => return Err(StillRuns),
+            // It may have ended between the two looks.
+            None => read_exit(&folder.join("exit")).unwrap_or_else(|| mark_cut(folder)),
         };
-        let length = |file: &File| file.metadata().map(|meta| meta.len()).ok();
-        let progress = Progress { stdout: length(&stdout)?, stderr: length(&stderr)?, exit: Some(exit) };
-        Some(Self::of(folder, stdout, stderr, progress, Input(None)))
+        let Some(stderr) = open("stderr") else { return Ok(None) };
+        let length = |file: &File| file.metadata().map_or(0, |meta| meta.len());
+        let progress = Progress { stdout: length(&stdout), stderr: length(&stderr), exit: Some(exit) };
+        Ok(Some(Self::of(folder, stdout, stderr, progress, Input(None))))
     }
 
     /// Runs `work` to its end, which becomes the exit.
@@ -260,6 +266,21 @@ impl FileExec {
     }
 }
 
+/// A run that a server has under way.
+#[derive(Debug)]
+pub(super) struct StillRuns;
+
+/// Gives a cut run its error text and exit. Where the files cannot be written, the next look does it again.
+fn mark_cut(folder: &Path) -> Exit {
+    let failure = Failure::new("Unknown", "the server was restarted during the operation");
+    let text = serde_json::to_vec(&failure).unwrap_or_default();
+    let marked = std::fs::write(folder.join("stderr"), text).and_then(|()| write_exit(folder, Exit::Code(1)));
+    if let Err(error) = marked {
+        tracing::warn!(%error, "cannot keep an exit");
+    }
+    Exit::Code(1)
+}
+
 /// Whole or not at all: a reader that finds the file finds the exit.
 fn write_exit(folder: &Path, exit: Exit) -> io::Result<()> {
     let text = match exit {
@@ -305,7 +326,7 @@ mod tests {
         exec.run(async { Ok(()) }, None).await;
         assert_eq!(exec.read(OutputStream::Stdout, 5).await.unwrap(), None);
         assert_eq!(exec.read(OutputStream::Stdout, 99).await.unwrap(), None);
-        let again = FileExec::load(&folder.path().join("sb/e")).unwrap();
+        let again = FileExec::load(&folder.path().join("sb/e")).unwrap().unwrap();
         assert_eq!(again.read(OutputStream::Stdout, 0).await.unwrap().unwrap(), "hello");
         assert_eq!(again.exit(), Some(Exit::Code(0)));
     }
@@ -314,7 +335,7 @@ mod tests {
     async fn a_run_cut_by_a_restart_failed() {
         let (folder, cut, _chunks) = exec(false);
         drop(cut);
-        let again = FileExec::load(&folder.path().join("sb/e")).unwrap();
+        let again = FileExec::load(&folder.path().join("sb/e")).unwrap().unwrap();
         assert_eq!(again.ended().await, Exit::Code(1));
         let text = again.read(OutputStream::Stderr, 0).await.unwrap().unwrap();
         assert!(serde_json::from_slice::<serde_json::Value>(&text).unwrap()["message"].is_string());
@@ -324,7 +345,8 @@ mod tests {
     async fn a_known_id_starts_nothing() {
         let (folder, _exec, _chunks) = exec(false);
         assert!(FileExec::make(&folder.path().join("sb/e"), Input(None)).unwrap().is_none());
-        assert!(FileExec::load(&folder.path().join("sb/other")).is_none());
+        assert!(FileExec::load(&folder.path().join("sb/other")).unwrap().is_none());
+        assert!(FileExec::load(&folder.path().join("sb/e")).is_err(), "it still runs");
     }
 
     #[tokio::test]

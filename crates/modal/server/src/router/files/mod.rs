@@ -18,7 +18,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 use tonic::Status;
 
@@ -27,20 +27,19 @@ pub(super) const PROGRAM: &str = "/__modal/.bin/modal-sandbox-fs-tools";
 /// How long output and exit are kept after the last change. Clients read them right after the end.
 const KEPT: Duration = Duration::from_secs(900);
 /// How often old ones are looked for.
-const SWEEP: Duration = Duration::from_secs(60);
+pub(crate) const SWEEP: Duration = Duration::from_secs(60);
 
 /// The helper's execs: those under way in memory, ended ones in the folder.
 #[derive(Debug)]
 pub(crate) struct FileExecs {
     folder: PathBuf,
     live: Mutex<HashMap<(SandboxId, ExecId), Arc<FileExec>>>,
-    swept: Mutex<Option<Instant>>,
 }
 
 impl FileExecs {
     /// Execs kept below `folder`, which is made when the first one starts.
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, live: Mutex::default(), swept: Mutex::default() }
+        Self { folder, live: Mutex::default() }
     }
 
     fn path(&self, sandbox: &SandboxId, id: &ExecId) -> PathBuf {
@@ -52,15 +51,26 @@ impl FileExecs {
         live.get(&(sandbox.clone(), id.clone())).cloned()
     }
 
-    /// The exec of an id, under way or ended; `None` when the id is none of the helper's.
-    pub(super) async fn find(&self, sandbox: &SandboxId, id: &ExecId) -> Option<Arc<FileExec>> {
+    /// The exec of an id, under way or ended; `None` when the id is none of the helper's. `UNAVAILABLE` while another
+    /// server of the store runs it.
+    pub(super) async fn find(
+        &self,
+        sandbox: &SandboxId,
+        id: &ExecId,
+    ) -> Result<Option<Arc<FileExec>>, Status> {
         if let Some(exec) = self.live(sandbox, id) {
-            return Some(exec);
+            return Ok(Some(exec));
         }
         let path = self.path(sandbox, id);
-        let kept = tokio::task::spawn_blocking(move || FileExec::load(&path)).await.ok()??;
-        // It may have started meanwhile; what is under way goes first.
-        Some(self.live(sandbox, id).unwrap_or_else(|| Arc::new(kept)))
+        let kept = tokio::task::spawn_blocking(move || FileExec::load(&path)).await;
+        match kept.map_err(|error| Status::internal(error.to_string()))? {
+            Ok(kept) => Ok(kept.map(Arc::new)),
+            // It may be ours and have started meanwhile.
+            Err(exec::StillRuns) => match self.live(sandbox, id) {
+                Some(exec) => Ok(Some(exec)),
+                None => Err(Status::unavailable("another server of this store runs the operation")),
+            },
+        }
     }
 
     /// Makes the folder of a new exec; `None` when the id is known.
@@ -82,13 +92,22 @@ impl FileExecs {
         live.remove(&(sandbox.clone(), id.clone()));
     }
 
-    fn sweep_is_due(&self) -> bool {
-        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = swept.is_none_or(|at| at.elapsed() >= SWEEP);
-        if due {
-            *swept = Some(Instant::now());
+    /// Removes what was not changed for long, and the folders of sandboxes that hold nothing any more. Blocks.
+    pub(crate) fn sweep(&self) {
+        for sandbox in entries(&self.folder) {
+            for exec in entries(&sandbox).iter().filter(|exec| is_old(exec) && !self.is_live(exec)) {
+                if let Err(error) = fs::remove_dir_all(exec) {
+                    tracing::warn!(%error, path = %exec.display(), "cannot remove old output");
+                }
+            }
+            // Fails while something is left in it, which is meant.
+            fs::remove_dir(&sandbox).unwrap_or_default();
         }
-        due
+    }
+
+    fn is_live(&self, path: &Path) -> bool {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.keys().any(|(sandbox, id)| self.path(sandbox, id) == *path)
     }
 }
 
@@ -110,12 +129,7 @@ pub(super) async fn start(
     };
     let (input, chunks) = exec::input(matches!(operation, Ok(Operation::WriteFile { .. })));
     let (owner, key) = (shared.clone(), (sandbox.clone(), id.clone()));
-    let begun = tokio::task::spawn_blocking(move || {
-        if owner.file_execs.sweep_is_due() {
-            sweep(&owner.file_execs.folder);
-        }
-        owner.file_execs.begin(&key.0, &key.1, input)
-    });
+    let begun = tokio::task::spawn_blocking(move || owner.file_execs.begin(&key.0, &key.1, input));
     let begun = begun.await.map_err(|error| Status::internal(error.to_string()))?;
     let Some(exec) = begun.map_err(|error| Status::internal(format!("output folder: {error}")))? else {
         return Ok(());
@@ -130,27 +144,11 @@ pub(super) async fn start(
     Ok(())
 }
 
-/// Removes what was not changed for long, and the folders of sandboxes that hold nothing any more.
-fn sweep(folder: &Path) {
-    for sandbox in entries(folder) {
-        for exec in entries(&sandbox) {
-            if is_old(&exec)
-                && let Err(error) = fs::remove_dir_all(&exec)
-            {
-                tracing::warn!(%error, path = %exec.display(), "cannot remove old output");
-            }
-        }
-        // Fails while something is left in it, which is meant.
-        fs::remove_dir(&sandbox).unwrap_or_default();
-    }
-}
-
 fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
-/// True when neither the folder nor a file in it was changed for long; an exec under way changes its files or, waiting
-/// for input, ends by itself before.
+/// True when neither the folder nor a file in it was changed for long.
 fn is_old(exec: &Path) -> bool {
     let changed = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
     let newest = entries(exec).iter().filter_map(|path| changed(path)).chain(changed(exec)).max();
