@@ -1,0 +1,172 @@
+//! The command router of the test server.
+
+use openlattice_modal_proto::task_command_router as router;
+use openlattice_modal_proto::task_command_router::task_command_router_server::TaskCommandRouter;
+use openlattice_modal_proto::task_command_router::task_exec_stdin_write_stream_request::Payload;
+use tokio_stream::Iter;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Service, refused};
+
+type Reply<T> = Result<Response<T>, Status>;
+type Messages<T> = Iter<std::vec::IntoIter<Result<T, Status>>>;
+/// The size of a chunk of output.
+const CHUNK: usize = 3;
+
+impl Service {
+    /// The rest of a stream from an offset, in small chunks, broken where the test wants it.
+    fn chunks(
+        &self,
+        request: &router::TaskExecStdioReadRequest,
+    ) -> Vec<Result<router::TaskExecStdioReadResponse, Status>> {
+        let mut state = self.state();
+        state.asked_offsets.push(request.offset);
+        let all = match request.file_descriptor() {
+            router::TaskExecStdioFileDescriptor::Stdout => state.stdout.clone(),
+            router::TaskExecStdioFileDescriptor::Stderr => state.stderr.clone(),
+        };
+        let rest = &all[usize::try_from(request.offset).unwrap().min(all.len())..];
+        let cut = state.cuts.pop_front();
+        let sent = &rest[..cut.unwrap_or(rest.len()).min(rest.len())];
+        let chunk = |data: &[u8]| Ok(router::TaskExecStdioReadResponse { data: data.to_vec().into() });
+        let broken = cut.map(|_| Err(Status::unavailable("the connection broke")));
+        sent.chunks(CHUNK).map(chunk).chain(broken).collect()
+    }
+
+    /// Takes pieces from an offset on; what was taken before is skipped.
+    fn take(&self, offset: u64, data: &[u8]) -> Result<(), Status> {
+        let mut state = self.state();
+        let known = state.stdin.len().checked_sub(usize::try_from(offset).unwrap());
+        let skip = known.ok_or_else(|| Status::invalid_argument("a gap in the input"))?;
+        state.stdin.extend_from_slice(data.get(skip..).unwrap_or_default());
+        Ok(())
+    }
+
+    fn annotated<T>(&self, message: T) -> Response<T> {
+        let mut response = Response::new(message);
+        if let Some(reason) = self.state().end_trailer {
+            response.metadata_mut().insert("x-openlattice-end", reason.parse().unwrap());
+        }
+        response
+    }
+}
+
+#[tonic::async_trait]
+impl TaskCommandRouter for Service {
+    type SandboxStdioReadV2Stream = Messages<router::SandboxStdioReadV2Response>;
+    type TaskExecStdioReadStream = Messages<router::TaskExecStdioReadResponse>;
+
+    async fn task_exec_start(
+        &self,
+        request: Request<router::TaskExecStartRequest>,
+    ) -> Reply<router::TaskExecStartResponse> {
+        self.enter_router("TaskExecStart", &request)?;
+        self.state().started.push(request.into_inner());
+        Ok(Response::new(router::TaskExecStartResponse {}))
+    }
+
+    async fn task_exec_stdio_read(
+        &self,
+        request: Request<router::TaskExecStdioReadRequest>,
+    ) -> Reply<Self::TaskExecStdioReadStream> {
+        self.enter_router("TaskExecStdioRead", &request)?;
+        Ok(Response::new(tokio_stream::iter(self.chunks(request.get_ref()))))
+    }
+
+    async fn task_exec_wait(
+        &self,
+        request: Request<router::TaskExecWaitRequest>,
+    ) -> Reply<router::TaskExecWaitResponse> {
+        self.enter_router("TaskExecWait", &request)?;
+        let exit_status = self.state().exit;
+        Ok(self.annotated(router::TaskExecWaitResponse { exit_status }))
+    }
+
+    async fn task_exec_poll(
+        &self,
+        request: Request<router::TaskExecPollRequest>,
+    ) -> Reply<router::TaskExecPollResponse> {
+        use router::{task_exec_poll_response as poll, task_exec_wait_response as wait};
+        self.enter_router("TaskExecPoll", &request)?;
+        let exit_status = self.state().exit.map(|exit| match exit {
+            wait::ExitStatus::Code(code) => poll::ExitStatus::Code(code),
+            wait::ExitStatus::Signal(signal) => poll::ExitStatus::Signal(signal),
+        });
+        Ok(self.annotated(router::TaskExecPollResponse { exit_status }))
+    }
+
+    async fn task_exec_stdin_write(
+        &self,
+        request: Request<router::TaskExecStdinWriteRequest>,
+    ) -> Reply<router::TaskExecStdinWriteResponse> {
+        self.enter_router("TaskExecStdinWrite", &request)?;
+        let request = request.into_inner();
+        self.take(request.offset, &request.data)?;
+        self.state().stdin_closed |= request.eof;
+        Ok(Response::new(router::TaskExecStdinWriteResponse {}))
+    }
+
+    async fn task_exec_stdin_write_stream(
+        &self,
+        request: Request<Streaming<router::TaskExecStdinWriteStreamRequest>>,
+    ) -> Reply<router::TaskExecStdinWriteStreamResponse> {
+        self.enter_router("TaskExecStdinWriteStream", &request)?;
+        let mut messages = request.into_inner();
+        let mut left = self.state().stdin_cuts.pop_front();
+        let mut offset = 0;
+        while let Some(message) = messages.message().await? {
+            match message.payload.unwrap() {
+                Payload::Start(start) => offset = start.offset,
+                Payload::Data(data) => {
+                    let room = left.unwrap_or(data.len()).min(data.len());
+                    self.take(offset, &data[..room])?;
+                    offset += room as u64;
+                    left = left.map(|left| left - room);
+                    if left == Some(0) {
+                        return Err(Status::unavailable("the connection broke"));
+                    }
+                }
+                Payload::End(_) => self.state().stdin_closed = true,
+            }
+        }
+        Ok(Response::new(router::TaskExecStdinWriteStreamResponse {}))
+    }
+
+    async fn task_exec_stdin_status(
+        &self,
+        request: Request<router::TaskExecStdinStatusRequest>,
+    ) -> Reply<router::TaskExecStdinStatusResponse> {
+        self.enter_router("TaskExecStdinStatus", &request)?;
+        let state = self.state();
+        let num_bytes_written = state.stdin.len() as u64;
+        Ok(Response::new(router::TaskExecStdinStatusResponse {
+            num_bytes_written,
+            closed: state.stdin_closed,
+        }))
+    }
+
+    async fn sandbox_stdio_read_v2(
+        &self,
+        _: Request<router::SandboxStdioReadV2Request>,
+    ) -> Reply<Self::SandboxStdioReadV2Stream> {
+        Err(Status::unimplemented("sandbox_stdio_read_v2"))
+    }
+
+    refused! {
+        sandbox_stdin_write_v2: router::SandboxStdinWriteV2Request => router::SandboxStdinWriteV2Response;
+        sandbox_wait_until_ready: router::SandboxWaitUntilReadyTcrRequest => router::SandboxWaitUntilReadyTcrResponse;
+        task_container_create: router::TaskContainerCreateRequest => router::TaskContainerCreateResponse;
+        task_container_get: router::TaskContainerGetRequest => router::TaskContainerGetResponse;
+        task_container_list: router::TaskContainerListRequest => router::TaskContainerListResponse;
+        task_container_terminate: router::TaskContainerTerminateRequest => router::TaskContainerTerminateResponse;
+        task_container_wait: router::TaskContainerWaitRequest => router::TaskContainerWaitResponse;
+        task_mount_directory: router::TaskMountDirectoryRequest => ();
+        task_reload_volumes: router::TaskReloadVolumesRequest => router::TaskReloadVolumesResponse;
+        task_set_network_access: router::TaskSetNetworkAccessRequest => router::TaskSetNetworkAccessResponse;
+        task_set_outbound_policy: router::TaskSetExperimentalOutboundPolicyRequest => router::TaskSetExperimentalOutboundPolicyResponse;
+        task_snapshot_directory: router::TaskSnapshotDirectoryRequest => router::TaskSnapshotDirectoryResponse;
+        task_snapshot_filesystem: router::TaskSnapshotFilesystemRequest => router::TaskSnapshotFilesystemResponse;
+        task_snapshot_memory: router::TaskSnapshotMemoryRequest => router::TaskSnapshotMemoryResponse;
+        task_unmount_directory: router::TaskUnmountDirectoryRequest => ();
+    }
+}
