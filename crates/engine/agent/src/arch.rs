@@ -1,6 +1,6 @@
 //! What differs between processors: the entry point, the system call instruction and its numbers.
 //!
-//! x86_64 is tested; aarch64 is written after the kernel's generic table and only compiled.
+//! x86_64 is tested; aarch64 is written after the kernel's generic table and untested.
 
 use core::arch::{asm, global_asm};
 

@@ -51,8 +51,9 @@ fn finish(server: &mut Server, index: usize, end: WaitStatus) {
     }
 }
 
-/// Waits for a child that is exiting.
-pub(crate) fn wait_for(pid: i32) {
+/// Ends a child that is about to exit. It is killed all the same: somebody inside could have stopped it, to make the agent wait.
+pub(crate) fn finish_off(pid: i32) {
+    let _ = sys::kill(pid, sys::SIGKILL);
     // ECHILD: somebody reaped it already, which is as good.
     let _ = sys::wait(pid);
 }

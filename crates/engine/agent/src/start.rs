@@ -282,9 +282,9 @@ fn started(server: &mut Server, index: usize) {
     server.reply(waiter, &Reply::new(op::EXEC, waiter.seq));
 }
 
-/// The child is about to exit: it is awaited, so that nothing is left when the answer arrives.
+/// The child is about to exit: its end is awaited, so that nothing is left when the answer arrives.
 fn refused(server: &mut Server, index: usize, failure: &Failure) {
-    reap::wait_for(server.execs[index].pid);
+    reap::finish_off(server.execs[index].pid);
     let waiter = server.execs[index].waiter;
     server.release(index);
     server.reply(waiter, &Reply::failed(op::EXEC, waiter.seq, failure.errno, failure.stage));

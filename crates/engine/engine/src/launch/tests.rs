@@ -576,3 +576,77 @@ async fn a_command_has_no_more_than_it_should() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_full_disk_costs_output_only() {
+    with_sandbox(
+        |_| {},
+        async |sandbox| {
+            let dir = sandbox.dir.path().join("execs/full");
+            fs::create_dir(&dir).unwrap();
+            let file = |path: &Path| -> OwnedFd {
+                fs::File::options().write(true).create(true).truncate(false).open(path).unwrap().into()
+            };
+            let files = ExecFiles {
+                status: file(&dir.join("status")),
+                stdin: None,
+                stdout: Some(file(Path::new("/dev/full"))),
+                stderr: Some(file(&dir.join("stderr"))),
+            };
+            sandbox.agent().await.exec("full", shell("seq 1 1000; echo kept >&2"), files).await.unwrap();
+            let status = sandbox.end("full").await;
+            assert_eq!((status.code, status.stdout_len, status.stdout_dropped), (0, 0, 3893));
+            assert_eq!(sandbox.read("full", "stderr"), b"kept\n");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn one_command_too_many_is_refused() {
+    with_sandbox(
+        |plan| plan.limits.pids = Some(4096),
+        async |sandbox| {
+            for _ in 0..crate::protocol::MAX_EXECS {
+                sandbox.start(command(&["sleep", "600"]), false).await.unwrap();
+            }
+            assert!(sandbox.start(command(&["true"]), false).await.unwrap_err().is(Errno::AGAIN));
+            let agent = sandbox.agent().await;
+            agent.signal("exec-7", 9, true).await.unwrap();
+            sandbox.end("exec-7").await;
+            let (status, text) = sandbox.run("echo again").await;
+            assert_eq!((status.code, text.as_str()), (0, "again\n"));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_image_cannot_lead_a_mount_elsewhere() {
+    if !is_root() {
+        return;
+    }
+    for (place, target) in [("proc", "/etc"), ("dev", "usr"), ("sys", "../../../../sys"), ("usr", "/tmp")] {
+        let (dir, store) = (tempfile::tempdir().unwrap(), format!("t{}e{place}", std::process::id()));
+        let plan = plan(dir.path(), &store);
+        fs::remove_dir_all(plan.root_layers[0].join(place)).unwrap();
+        std::os::unix::fs::symlink(target, plan.root_layers[0].join(place)).unwrap();
+        let error = launch(plan).err().unwrap_or_else(|| panic!("mounted over {place} -> {target}"));
+        let source = std::error::Error::source(&error).unwrap().downcast_ref::<std::io::Error>().unwrap();
+        assert_eq!(source.raw_os_error(), Some(Errno::LOOP.raw_os_error()), "{place}: {error:?}");
+        assert!(unified().is_none_or(|root| !root.join("openlattice").join(&store).exists()));
+    }
+}
+
+#[tokio::test]
+async fn an_image_without_mount_points_gets_them() {
+    if !is_root() {
+        return;
+    }
+    let sandbox = Sandbox::launch(|plan| {
+        for place in ["proc", "sys", "dev"] {
+            fs::remove_dir(plan.root_layers[0].join(place)).unwrap();
+        }
+    });
+    assert_eq!(sandbox.run("test -e /proc/self/status -a -d /sys/kernel -a -c /dev/null").await.0.code, 0);
+}
