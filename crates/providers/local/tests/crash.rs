@@ -34,14 +34,14 @@ async fn child_makes_sandboxes_and_waits() {
 
 /// Starts the child and reads what it made.
 fn start(store: &Path) -> (Child, SandboxId, SandboxId, ExecId) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    let mut child = Command::new(std::env::current_exe().expect("a test knows its own file"))
         .args(["--exact", "child_makes_sandboxes_and_waits", "--ignored", "--nocapture"])
         .env(STORE, store)
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    for line in lines.map(Result::unwrap) {
+        .expect("a test can start itself");
+    let lines = BufReader::new(child.stdout.take().expect("it was piped")).lines();
+    for line in lines.map_while(Result::ok) {
         if let Some(made) = line.strip_prefix("made ") {
             let words: Vec<_> = made.split(' ').collect();
             return (child, words[0].into(), words[1].into(), words[2].into());
@@ -61,7 +61,7 @@ async fn g5_g4_g2_a_killed_process_leaks_nothing_and_loses_nothing() {
     child.kill().unwrap();
     child.wait().unwrap();
 
-    assert_eq!(provider.gc().await.unwrap().ended, [bound.clone()]);
+    assert_eq!(provider.gc().await.unwrap().ended, std::slice::from_ref(&bound));
     assert_eq!(provider.inspect(&bound).await.unwrap().state, SandboxState::Terminated);
     assert_eq!(provider.inspect(&free).await.unwrap().state, SandboxState::Running);
     assert_eq!(provider.provision(detached()).await.unwrap().id, free, "the key gave another sandbox");
