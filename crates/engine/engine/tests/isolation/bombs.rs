@@ -1,0 +1,99 @@
+//! Exhaustion, and resistance against the end.
+
+use crate::{Target, command};
+use openlattice_engine::{ExecEnd, Limits, OutputStream, SandboxSpec};
+use std::time::Duration;
+
+fn spec(limits: Limits) -> SandboxSpec {
+    let mut spec = SandboxSpec::default();
+    spec.limits = limits;
+    spec
+}
+
+#[tokio::test]
+async fn forks_memory_and_shared_memory_are_bounded() {
+    let limits = Limits { pids: Some(80), memory_bytes: Some(128 << 20), ..Limits::default() };
+    let Some(target) = Target::with(spec(limits)).await else { return };
+    let mut bomb = command(&["sh", "-c", "f() { f | f & }; f; sleep 600"]);
+    bomb.timeout = Some(Duration::from_millis(700));
+    let exec = target.store.engine.exec(target.id(), bomb).await.unwrap();
+    assert!(target.store.engine.exec_wait(target.id(), &exec).await.unwrap().timed_out);
+    let done = target.sh("x=$(head -c 300000000 /dev/zero | tr '\\0' a); echo survived").await;
+    assert_eq!(
+        (done.end(), done.stdout.as_str(), done.state.out_of_memory),
+        (ExecEnd::Signaled(9), "", true)
+    );
+    let done = target.sh("dd if=/dev/zero of=/dev/shm/x bs=1M count=2000 2>/dev/null; stat -c %s /dev/shm/x; rm /dev/shm/x").await;
+    assert!(done.ok().trim().parse::<u64>().unwrap() <= 64 << 20, "{done:?}");
+    let done = target
+        .sh("dd if=/dev/zero of=/dev/x bs=1M count=500 2>/dev/null; stat -c %s /dev/x; rm /dev/x")
+        .await;
+    assert!(done.ok().trim().parse::<u64>().unwrap() <= 1 << 20, "{done:?}");
+    target.close().await;
+}
+
+#[tokio::test]
+async fn processor_time_is_bounded() {
+    let limits = Limits { milli_cpus: Some(200), ..Limits::default() };
+    let Some(target) = Target::with(spec(limits)).await else { return };
+    target.sh("timeout 1 sh -c 'while :; do :; done'").await;
+    let stat = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let Some(root) = stat
+        .lines()
+        .find(|line| line.contains(" - cgroup ") && line.split(',').any(|option| option == "cpu"))
+    else {
+        println!("skipped in part: no cgroup v1 cpu controller to ask");
+        return target.close().await;
+    };
+    let group = format!(
+        "{}/openlattice/{}/{}/cpu.stat",
+        root.split(' ').nth(4).unwrap(),
+        target.store.engine.store_id(),
+        target.id()
+    );
+    let throttled = std::fs::read_to_string(group).unwrap();
+    let count = throttled.lines().find_map(|line| line.strip_prefix("nr_throttled ")).unwrap();
+    assert_ne!(count, "0", "{throttled}");
+    target.close().await;
+}
+
+#[tokio::test]
+async fn endless_output_is_bounded_and_the_command_goes_on() {
+    let Some(target) = Target::new().await else { return };
+    let mut config = openlattice_engine::EngineConfig::new(target.store.path());
+    config.output_quota = 1 << 20;
+    let engine = openlattice_engine::Engine::open(config).await.unwrap();
+    let exec =
+        engine.exec(target.id(), command(&["sh", "-c", "head -c 50000000 /dev/zero; exit 9"])).await.unwrap();
+    let state = engine.exec_wait(target.id(), &exec).await.unwrap();
+    assert_eq!((state.end, state.stdout_dropped), (Some(ExecEnd::Exited(9)), 50_000_000 - (1 << 20)));
+    assert_eq!(crate::support::text(&engine, target.id(), &exec, OutputStream::Stdout).await.len(), 1 << 20);
+    target.close().await;
+}
+
+#[tokio::test]
+async fn open_files_are_bounded() {
+    let Some(target) = Target::new().await else { return };
+    let limit: u64 = target.sh("ulimit -n").await.ok().trim().parse().unwrap();
+    assert!(limit <= 65_536, "{limit}");
+    assert_ne!(target.sh("ulimit -n 1000000").await.end(), ExecEnd::Exited(0));
+    target.close().await;
+}
+
+#[tokio::test]
+async fn nothing_outlives_the_end() {
+    let Some(target) = Target::new().await else { return };
+    // Deaf, stopped, in sessions of their own, orphaned, forking.
+    let script = "trap '' TERM INT HUP QUIT
+        setsid sh -c 'trap \"\" TERM; while :; do sleep 0.01; done' &
+        (setsid setsid sleep 600 &)
+        sleep 600 & kill -STOP $!
+        sh -c 'while :; do (sleep 0.01 &); done' &
+        echo up; while :; do sleep 1; done";
+    let exec = target.store.engine.exec(target.id(), command(&["sh", "-c", script])).await.unwrap();
+    let mut output = target.store.engine.output(target.id(), &exec, OutputStream::Stdout, 0).await.unwrap();
+    assert_eq!(&*output.next().await.unwrap().unwrap(), b"up\n");
+    target.store.engine.terminate(target.id()).await.unwrap();
+    // The leak check of the store finds processes, groups and mounts.
+    target.store.close().await;
+}

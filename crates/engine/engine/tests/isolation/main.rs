@@ -1,0 +1,82 @@
+//! Attacks on a sandbox from inside. Each must fail, and the sandbox must go on working.
+//!
+//! The attacks that need raw system calls run in a copy of this very program inside the sandbox (see `attacker`).
+
+mod attacker;
+mod bombs;
+mod escape;
+mod host;
+mod network;
+#[path = "../store/support.rs"]
+#[allow(dead_code, reason = "shared with the tests of the store; each uses a part")]
+mod support;
+
+use openlattice_engine::{SandboxId, SandboxInfo, SandboxSpec};
+use support::{Outcome, Store, command, outcome};
+
+/// A sandbox to attack.
+struct Target {
+    store: Store,
+    info: SandboxInfo,
+}
+
+impl Target {
+    /// A sandbox of image `host` with room for the attacker.
+    async fn new() -> Option<Self> {
+        Self::with(SandboxSpec::default()).await
+    }
+
+    /// The same with a spec.
+    async fn with(spec: SandboxSpec) -> Option<Self> {
+        let store = Store::open().await?;
+        let info = store.engine.create(spec).await.unwrap();
+        Some(Self { store, info })
+    }
+
+    fn id(&self) -> &SandboxId {
+        &self.info.id
+    }
+
+    /// Runs a script as root inside.
+    async fn sh(&self, script: &str) -> Outcome {
+        self.store.sh(self.id(), script).await
+    }
+
+    /// Runs a script as another user inside.
+    async fn sh_as(&self, uid: u32, script: &str) -> Outcome {
+        let mut spec = command(&["sh", "-c", script]);
+        spec.uid = Some(uid);
+        let exec = self.store.engine.exec(self.id(), spec).await.unwrap();
+        outcome(&self.store.engine, self.id(), &exec).await
+    }
+
+    /// Puts the attacker in and runs one of its attacks; what it reports.
+    async fn attack(&self, name: &str) -> Vec<(String, String)> {
+        let files = self.store.engine.files(self.id());
+        if files.stat("/tmp/attacker").await.is_err() {
+            let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+            files.write("/tmp/attacker", program.into()).await.unwrap();
+        }
+        let script = format!(
+            "chmod 755 /tmp/attacker; ATTACK={name} /tmp/attacker --ignored --exact attacker::attack --nocapture --test-threads=1"
+        );
+        let done = self.sh(&script).await;
+        let reports = done.ok().lines().filter_map(|line| line.split_once("attack: "));
+        let reports: Vec<_> = reports.filter_map(|(_, report)| report.split_once(" -> ")).collect();
+        assert!(!reports.is_empty(), "{done:?}");
+        reports.into_iter().map(|(attempt, result)| (attempt.to_owned(), result.to_owned())).collect()
+    }
+
+    /// Fails when an attempt succeeded.
+    async fn must_fail(&self, name: &str) {
+        let succeeded: Vec<_> =
+            self.attack(name).await.into_iter().filter(|(_, result)| result.starts_with("ok")).collect();
+        assert_eq!(succeeded, [], "these succeeded");
+    }
+
+    /// The sandbox still works; then nothing of it is left.
+    async fn close(self) {
+        assert_eq!(self.sh("echo fine").await.ok(), "fine\n");
+        self.store.close().await;
+    }
+}

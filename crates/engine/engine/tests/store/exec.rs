@@ -1,0 +1,276 @@
+//! Commands: results, output, input, signals.
+
+use crate::support::{Store, command, outcome, run, text};
+use openlattice_engine::{ErrorKind, ExecEnd, ExecId, ExecSpec, OutputStream, StdinState};
+use std::time::Duration;
+
+#[tokio::test]
+async fn arguments_environment_and_directory_travel_as_data() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let mut spec =
+        command(&["sh", "-c", "printf '%s|' \"$@\" \"$A\" \"$PWD\"", "x", "a b", "$(no)", "", "ä\n"]);
+    (spec.env, spec.workdir) = (vec![("A".to_owned(), "1 '\"".to_owned())], Some("/tmp".to_owned()));
+    let exec = store.engine.exec(&id, spec).await.unwrap();
+    assert_eq!(outcome(&store.engine, &id, &exec).await.ok(), "a b|$(no)||ä\n|1 '\"|/tmp|");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn starts_that_fail_say_why_and_leave_no_trace() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let exec = ExecId::parse("mine").unwrap();
+    let start = async |argv: &[&str], workdir: Option<&str>| {
+        let mut spec = command(argv);
+        (spec.id, spec.workdir) = (Some(exec.clone()), workdir.map(str::to_owned));
+        store.engine.exec(&id, spec).await
+    };
+    assert_eq!(start(&["no-such-program"], None).await.unwrap_err().kind(), ErrorKind::ProgramNotFound);
+    assert_eq!(start(&["/etc/passwd"], None).await.unwrap_err().kind(), ErrorKind::ProgramNotExecutable);
+    assert_eq!(start(&["/etc"], None).await.unwrap_err().kind(), ErrorKind::ProgramNotExecutable);
+    assert_eq!(start(&["true"], Some("/no/where")).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(start(&[], None).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(store.engine.exec_state(&id, &exec).await.unwrap_err().kind(), ErrorKind::NotFound);
+    // The id is free still.
+    start(&["true"], None).await.unwrap();
+    assert_eq!(store.engine.exec_wait(&id, &exec).await.unwrap().end, Some(ExecEnd::Exited(0)));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_known_id_runs_once() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let mut spec = command(&["sh", "-c", "echo run >> /tmp/runs"]);
+    spec.id = Some(ExecId::parse("once").unwrap());
+    let starts = (0..6).map(|_| store.engine.exec(&id, spec.clone()));
+    for start in starts.collect::<Vec<_>>() {
+        let exec = start.await.unwrap();
+        store.engine.exec_wait(&id, &exec).await.unwrap();
+    }
+    assert_eq!(store.sh(&id, "cat /tmp/runs").await.ok(), "run\n");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn many_run_at_once_and_keep_their_output_apart() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let tasks: Vec<_> = (0..20)
+        .map(|n| {
+            let (engine, id) = (store.engine.clone(), id.clone());
+            tokio::spawn(async move {
+                run(&engine, &id, &["sh", "-c", &format!("echo out{n}; echo err{n} >&2; exit {n}")]).await
+            })
+        })
+        .collect();
+    for (n, task) in tasks.into_iter().enumerate() {
+        let done = task.await.unwrap();
+        assert_eq!((done.stdout, done.stderr), (format!("out{n}\n"), format!("err{n}\n")));
+        assert_eq!(done.state.end, Some(ExecEnd::Exited(i32::try_from(n).unwrap())));
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn output_is_live_and_can_be_read_again_from_any_offset() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let mut spec = command(&[
+        "sh",
+        "-c",
+        "echo first; read line; echo $line; dd if=/dev/zero bs=1024 count=2000 2>/dev/null",
+    ]);
+    spec.stdin = true;
+    let exec = store.engine.exec(&id, spec).await.unwrap();
+    let mut reader = store.engine.output(&id, &exec, OutputStream::Stdout, 0).await.unwrap();
+    assert_eq!(reader.next().await.unwrap().unwrap(), "first\n");
+    store.engine.write_stdin(&id, &exec, 0, b"second\n", false).await.unwrap();
+    let mut total = reader.offset();
+    while let Some(piece) = reader.next().await.unwrap() {
+        total += piece.len() as u64;
+    }
+    assert_eq!(total, 6 + 7 + 2000 * 1024);
+    let mut again = store.engine.output(&id, &exec, OutputStream::Stdout, 6).await.unwrap();
+    assert!(again.next().await.unwrap().unwrap().starts_with(b"second\n"));
+    let mut past = store.engine.output(&id, &exec, OutputStream::Stdout, total).await.unwrap();
+    assert!(past.next().await.unwrap().is_none());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn streams_can_be_merged_and_discarded() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let script = ["sh", "-c", "echo a; echo b >&2; echo c"];
+    let go = async |change: fn(&mut ExecSpec)| {
+        let mut spec = command(&script);
+        change(&mut spec);
+        let exec = store.engine.exec(&id, spec).await.unwrap();
+        let done = outcome(&store.engine, &id, &exec).await;
+        (done.stdout, done.stderr)
+    };
+    assert_eq!(go(|spec| spec.merge_stderr = true).await, ("a\nb\nc\n".to_owned(), String::new()));
+    assert_eq!(go(|spec| spec.discard_stdout = true).await, (String::new(), "b\n".to_owned()));
+    assert_eq!(go(|spec| spec.discard_stderr = true).await, ("a\nc\n".to_owned(), String::new()));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn past_the_quota_output_is_dropped_and_counted() {
+    let Some(store) = Store::open().await else { return };
+    let mut config = openlattice_engine::EngineConfig::new(store.path());
+    config.output_quota = 1000;
+    let engine = openlattice_engine::Engine::open(config).await.unwrap();
+    let id = store.sandbox().await.id;
+    let exec = engine
+        .exec(&id, command(&["sh", "-c", "dd if=/dev/zero bs=1000 count=5 2>/dev/null; exit 3"]))
+        .await
+        .unwrap();
+    let state = engine.exec_wait(&id, &exec).await.unwrap();
+    assert_eq!((state.end, state.stdout_dropped, state.stderr_dropped), (Some(ExecEnd::Exited(3)), 4000, 0));
+    assert_eq!(text(&engine, &id, &exec, OutputStream::Stdout).await.len(), 1000);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn input_is_by_offset_and_ends_once() {
+    let Some(store) = Store::open().await else { return };
+    let (engine, id) = (&store.engine, store.sandbox().await.id);
+    let mut spec = command(&["cat"]);
+    spec.stdin = true;
+    let exec = engine.exec(&id, spec).await.unwrap();
+    let state = |accepted, closed| StdinState { accepted, closed };
+    assert_eq!(engine.write_stdin(&id, &exec, 0, b"abc", false).await.unwrap(), state(3, false));
+    assert_eq!(engine.write_stdin(&id, &exec, 1, b"bcd", false).await.unwrap(), state(4, false));
+    assert_eq!(
+        engine.write_stdin(&id, &exec, 9, b"x", false).await.unwrap_err().kind(),
+        ErrorKind::InvalidArgument
+    );
+    assert_eq!(engine.stdin_state(&id, &exec).await.unwrap(), state(4, false));
+    assert_eq!(engine.write_stdin(&id, &exec, 0, b"", true).await.unwrap(), state(4, true));
+    let done = outcome(engine, &id, &exec).await;
+    assert_eq!(done.ok(), "abcd");
+    assert_eq!(
+        engine.write_stdin(&id, &exec, 4, b"e", false).await.unwrap_err().kind(),
+        ErrorKind::FailedPrecondition
+    );
+    assert_eq!(engine.write_stdin(&id, &exec, 0, b"abcd", true).await.unwrap(), state(4, true));
+    assert!(engine.stdin_state(&id, &exec).await.unwrap().closed);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_large_input_comes_through_whole() {
+    let Some(store) = Store::open().await else { return };
+    let (engine, id) = (&store.engine, store.sandbox().await.id);
+    let mut spec = command(&["sha256sum"]);
+    spec.stdin = true;
+    let exec = engine.exec(&id, spec).await.unwrap();
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
+    for (n, piece) in bytes.chunks(700_000).enumerate() {
+        engine.write_stdin(&id, &exec, n as u64 * 700_000, piece, false).await.unwrap();
+    }
+    engine.write_stdin(&id, &exec, bytes.len() as u64, b"", true).await.unwrap();
+    let sum = outcome(engine, &id, &exec).await.ok().to_owned();
+    let file = store.path().join("input");
+    std::fs::write(&file, &bytes).unwrap();
+    let expected =
+        std::process::Command::new("sha256sum").stdin(std::fs::File::open(&file).unwrap()).output().unwrap();
+    assert_eq!(sum.as_bytes(), expected.stdout);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn without_input_a_command_reads_nothing() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let exec = store.engine.exec(&id, command(&["cat"])).await.unwrap();
+    assert_eq!(outcome(&store.engine, &id, &exec).await.ok(), "");
+    assert_eq!(
+        store.engine.write_stdin(&id, &exec, 0, b"x", false).await.unwrap_err().kind(),
+        ErrorKind::FailedPrecondition
+    );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_timeout_kills_the_whole_tree_and_says_so() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let mut spec = command(&["sh", "-c", "sleep 1000 & echo started; setsid sleep 1000"]);
+    spec.timeout = Some(Duration::from_millis(300));
+    let exec = store.engine.exec(&id, spec).await.unwrap();
+    let done = outcome(&store.engine, &id, &exec).await;
+    assert!(done.state.timed_out, "{done:?}");
+    assert_eq!(done.end(), ExecEnd::Signaled(9));
+    assert_eq!(done.stdout, "started\n");
+    assert_eq!(store.sh(&id, "cat /proc/[0-9]*/comm | grep -c sleep").await.stdout, "0\n");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn signals_reach_the_command() {
+    let Some(store) = Store::open().await else { return };
+    let (engine, id) = (&store.engine, store.sandbox().await.id);
+    let trap = engine
+        .exec(
+            &id,
+            command(&["sh", "-c", "trap 'echo got; exit 4' TERM; echo ready; while :; do sleep 0.01; done"]),
+        )
+        .await
+        .unwrap();
+    let mut reader = engine.output(&id, &trap, OutputStream::Stdout, 0).await.unwrap();
+    assert_eq!(reader.next().await.unwrap().unwrap(), "ready\n");
+    engine.signal(&id, &trap, 15).await.unwrap();
+    assert_eq!(outcome(engine, &id, &trap).await.end(), ExecEnd::Exited(4));
+    assert_eq!(engine.signal(&id, &trap, 15).await.unwrap_err().kind(), ErrorKind::FailedPrecondition);
+    assert_eq!(engine.signal(&id, &trap, 0).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let tree = engine.exec(&id, command(&["sh", "-c", "setsid sleep 1000 & sleep 1000"])).await.unwrap();
+    engine.signal(&id, &tree, 9).await.unwrap();
+    assert_eq!(engine.exec_wait(&id, &tree).await.unwrap().end, Some(ExecEnd::Signaled(9)));
+    assert_eq!(store.sh(&id, "cat /proc/[0-9]*/comm | grep -c sleep").await.stdout, "0\n");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_command_does_not_wait_for_what_it_leaves_behind() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let done = store.sh(&id, "sleep 1000 & echo done").await;
+    assert_eq!(done.ok(), "done\n");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn commands_end_with_their_sandbox() {
+    let Some(store) = Store::open().await else { return };
+    let (engine, id) = (store.engine.clone(), store.sandbox().await.id);
+    let exec = engine.exec(&id, command(&["sh", "-c", "echo before; sleep 1000"])).await.unwrap();
+    let mut reader = engine.output(&id, &exec, OutputStream::Stdout, 0).await.unwrap();
+    assert_eq!(reader.next().await.unwrap().unwrap(), "before\n");
+    let waiting = tokio::spawn({
+        let (engine, id, exec) = (engine.clone(), id.clone(), exec.clone());
+        async move { (engine.exec_wait(&id, &exec).await.unwrap(), reader.next().await.unwrap()) }
+    });
+    engine.terminate(&id).await.unwrap();
+    let (state, rest) = waiting.await.unwrap();
+    assert!(matches!(state.end, Some(ExecEnd::SandboxEnded | ExecEnd::Signaled(9))), "{state:?}");
+    assert!(rest.is_none());
+    assert_eq!(text(&engine, &id, &exec, OutputStream::Stdout).await, "before\n");
+    engine.remove(&id).await.unwrap();
+    assert_eq!(engine.exec_state(&id, &exec).await.unwrap_err().kind(), ErrorKind::NotFound);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn an_id_of_no_user_is_one_all_the_same() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let mut spec = command(&["sh", "-c", "id -u; touch /root/x 2>/dev/null || echo refused"]);
+    spec.uid = Some(1234);
+    let exec = store.engine.exec(&id, spec).await.unwrap();
+    assert_eq!(outcome(&store.engine, &id, &exec).await.ok(), "1234\nrefused\n");
+    store.close().await;
+}
