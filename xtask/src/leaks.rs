@@ -9,13 +9,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::failure::{Attempted, Failure, Result};
 use crate::process;
 
 /// How often the watcher looks for new stores. A store lives longer than that: it is made, used and removed.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long a killed process may take to be gone.
+const SETTLE: Duration = Duration::from_secs(3);
 /// How deep below the test folder a store may lie.
 const DEPTH: usize = 4;
 
@@ -57,14 +59,32 @@ impl TestDir {
     pub(crate) fn finish(self) -> Result<String> {
         drop(self.stop);
         let ids = self.watcher.join().map_err(|_| Failure::new("the watcher of stores panicked"))?;
-        let mut left = folders(&self.path);
-        left.extend(processes(&self.path, &ids));
-        left.extend(groups(Path::new("/sys/fs/cgroup"), &ids));
+        let left = settled(|| self.left(&ids));
         if !left.is_empty() {
             return Err(Failure::new(format!("{} things left behind:\n  {}", left.len(), left.join("\n  "))));
         }
         fs::remove_dir(&self.path).attempted(format!("could not remove {}", self.path.display()))?;
         Ok(format!("nothing left of {} stores", ids.len()))
+    }
+
+    /// Everything of this run that is there now.
+    fn left(&self, ids: &BTreeSet<String>) -> Vec<String> {
+        let mut left = folders(&self.path);
+        left.extend(processes(&self.path, ids));
+        left.extend(groups(Path::new("/sys/fs/cgroup"), ids));
+        left
+    }
+}
+
+/// Looks again for a while: what the kernel was killing when the last test returned is no leak, what stays is one.
+fn settled(look: impl Fn() -> Vec<String>) -> Vec<String> {
+    let start = Instant::now();
+    loop {
+        let left = look();
+        if left.is_empty() || start.elapsed() > SETTLE {
+            return left;
+        }
+        thread::sleep(LOOK_EVERY);
     }
 }
 

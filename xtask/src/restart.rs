@@ -12,24 +12,30 @@ use crate::server::{Server, Store, client_environment};
 use crate::workspace::Workspace;
 use crate::{clients, interop};
 
-/// Runs the test: one restart on the same port under a live reader, one on another port for a fresh client.
+/// Runs the test for both sandbox generations.
+///
+/// Each time one restart is on the same port under a live reader, and one on another port for a fresh client.
 pub(crate) fn check(workspace: &Workspace, test_dir: &Path) -> Result<String> {
     interop::build(workspace)?;
     let python = clients::python(workspace)?;
     let script = workspace.root().join("tests/interop/python/restart.py");
-    let store = Store::new(workspace, test_dir, "restart")?;
-    let outcome = crash_twice(&store, &python, &script);
-    let removed = store.remove();
-    outcome.and_then(|says| removed.map(|()| says))
+    for (name, v2) in [("restart-v2", true), ("restart-v1", false)] {
+        println!("--- {name}");
+        let store = Store::new(workspace, test_dir, name)?;
+        let outcome = crash_twice(&store, &python, &script, v2);
+        let removed = store.remove();
+        outcome.and(removed)?;
+    }
+    Ok("output complete from offset 0 and exit code after two crashes, both generations".to_owned())
 }
 
-fn crash_twice(store: &Store, python: &Path, script: &Path) -> Result<String> {
+fn crash_twice(store: &Store, python: &Path, script: &Path, v2: bool) -> Result<()> {
     let mut server = Some(Server::start(store, "127.0.0.1:0")?);
     let first = server.as_ref().expect("it was just started");
     let address = first.address().to_owned();
     let mut command = Command::new("timeout");
     command.arg(interop::PATIENCE).arg(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
-    client_environment(&mut command, first, true);
+    client_environment(&mut command, first, v2);
     let mut client = Client::start(&mut command)?;
     loop {
         let line = client.line()?;
@@ -42,8 +48,7 @@ fn crash_twice(store: &Store, python: &Path, script: &Path) -> Result<String> {
         }
         client.tell(server.as_ref().expect("it was just replaced").url())?;
     }
-    client.finish()?;
-    Ok("output complete from offset 0 and exit code after two crashes".to_owned())
+    client.finish()
 }
 
 /// Kills the server and starts the next one on the same store.
