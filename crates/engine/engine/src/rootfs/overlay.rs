@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use rustix::{
-    fs::{Mode, OFlags},
+    fs::{CWD, Mode, OFlags, openat},
     mount::{
         FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_fd,
         fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, open_tree,
@@ -15,20 +15,20 @@ use std::{
 
 /// Opens stored layers.
 pub(super) fn open_layers(layers: &[PathBuf]) -> Result<Vec<OwnedFd>> {
-    layers.iter().map(|layer| open_directory(layer)).collect()
+    layers.iter().map(|layer| clone_tree(layer)).collect()
 }
 
-fn open_directory(path: &Path) -> Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty())
-        .map_err(|e| Error::io(format!("cannot open the layer {}", path.display()), e))
-}
-
-/// The host's `/usr` as a detached mount. Its first descriptor holds the mount, which goes away when that is closed, the second opens it.
-pub(super) fn host_usr(userns: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd)> {
+/// A detached mount of a directory. What an overlay is made of can be read in `/proc/self/mountinfo` inside: of a detached mount that
+/// shows paths below it only, nothing of the host's. It goes away with its descriptor, unless an overlay holds it.
+fn clone_tree(path: &Path) -> Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let tree = open_tree(rustix::fs::CWD, "/usr", flags)
-        .map_err(|e| Error::io("cannot clone the mount of /usr", e))?;
+    open_tree(CWD, path, flags)
+        .map_err(|e| Error::io(format!("cannot clone the mount of {}", path.display()), e))
+}
+
+/// The host's `/usr`, owned by the ids of `userns`.
+pub(super) fn host_usr(userns: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let tree = clone_tree(Path::new("/usr"))?;
     openlattice_sys::idmap(tree.as_fd(), userns).map_err(|e| {
         Error::new(
             ErrorKind::Unsupported,
@@ -36,28 +36,32 @@ pub(super) fn host_usr(userns: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd)> {
         )
         .with_source(e)
     })?;
-    // `open_tree` gives an O_PATH descriptor, which `FSCONFIG_SET_FD` takes only since Linux 6.15.
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let open = rustix::fs::openat(&tree, ".", flags, Mode::empty())
-        .map_err(|e| Error::io("cannot open the clone of /usr", e))?;
-    Ok((tree, open))
+    Ok(tree)
 }
 
-/// Mounts an overlay of `lower` (lowest first) with an upper and a work directory.
+/// Mounts an overlay of `lower` (lowest first) with the directories `upper` and `work` of `dir`.
 ///
 /// `volatile`: unmounting would else sync the whole file system below, other tenants' data too. The features that are switched off would put
 /// things into the upper that no other host reads.
-pub(super) fn mount(lower: &[OwnedFd], upper: &Path, work: &Path) -> Result<OwnedFd> {
-    let (upper, work) = (open_directory(upper)?, open_directory(work)?);
+pub(super) fn mount(lower: &[OwnedFd], dir: &Path, upper: &str, work: &str) -> Result<OwnedFd> {
+    // Upper and work directory have to be on one mount.
+    let dir = clone_tree(dir)?;
+    let (upper, work) = (open_directory(&dir, upper)?, open_directory(&dir, work)?);
     let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
         .map_err(|e| Error::io("cannot use overlay file systems", e))?;
     try_mount(&fs, lower, &upper, &work).map_err(|e| {
         let log = log(&fs);
         Error::io(
-            format!("cannot mount the sandbox's overlay (layers by descriptor need Linux 6.13): {log}"),
+            format!("cannot mount the sandbox's overlay (layers by descriptor need Linux 6.15): {log}"),
             e,
         )
     })
+}
+
+fn open_directory(dir: &OwnedFd, name: &str) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(dir, name, flags, Mode::empty())
+        .map_err(|e| Error::io(format!("cannot open the directory {name} of the sandbox"), e))
 }
 
 fn try_mount(
