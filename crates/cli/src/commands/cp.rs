@@ -38,7 +38,10 @@ impl Cp {
         let files: Arc<dyn Files> = files.ok_or_else(|| Error::unsupported("cp", "extensions.files"))?;
         match (source, target) {
             (Place::Node(id, path), Place::Local(local)) => download::copy(&*files, &id, &path, &local).await,
-            (Place::Local(local), Place::Node(id, path)) => upload::copy(&*files, &local, &id, &path).await,
+            (Place::Local(local), Place::Node(id, path)) => {
+                let node = upload::Node { provider: &*provider, files: &*files, id };
+                upload::copy(&node, &local, &path).await
+            }
             _ => Err(Failure::invalid("one side must be ID:/path and the other a local path")),
         }
     }

@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use clap::Args;
 use openlattice::{
-    Attachment, ComputeProvider, ExecSpec, OnDrop, ProvisionSpec, SandboxId, SandboxInfo, Signal, Stdin,
+    Attachment, Capabilities, ComputeProvider, ExecSpec, OnDrop, ProvisionSpec, SandboxId, SandboxInfo,
+    Signal, Stdin,
 };
 
 use super::report::Report;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::live::{self, Ending, Signals};
-use crate::node_arguments::NodeArguments;
+use crate::node_arguments::{NodeArguments, whole_seconds};
 use crate::{output, value};
+
+/// How long a node may stay that nobody looks after.
+const LEFT_BEHIND_SECONDS: u64 = 60;
 
 /// Make a node, run a command in it, and remove it
 ///
@@ -50,9 +54,7 @@ impl Run {
         let mut signals = Signals::catch()?;
         let provider = context.provider().await?;
 
-        if provider.capabilities().identity.owners {
-            spec.attachment = Attachment::Bound;
-        }
+        self.bind(&mut spec, provider.capabilities());
         let (info, interrupted) = match provision(&*provider, spec, &mut signals).await? {
             Provisioned::Made(info, interrupted) => (info, interrupted),
             Provisioned::GivenUp(signal) => return Ok(Ending::Interrupted(signal)),
@@ -73,6 +75,19 @@ impl Run {
             }
             (Ok(_), Err(left)) => Err(left.into()),
         }
+    }
+
+    /// Ties the node to this process. Where nobody looks after owners, a node whose process was killed must at least not
+    /// outlive its command for long.
+    fn bind(&self, spec: &mut ProvisionSpec, offer: &Capabilities) {
+        if offer.identity.owners {
+            spec.attachment = Attachment::Bound;
+            return;
+        }
+        spec.duration.idle_seconds = offer.lifetime.idle.then_some(LEFT_BEHIND_SECONDS);
+        let bound = self.timeout.filter(|_| offer.lifetime.max);
+        spec.duration.max_seconds =
+            bound.map(|timeout| whole_seconds(timeout).saturating_add(LEFT_BEHIND_SECONDS));
     }
 
     async fn command(

@@ -55,8 +55,8 @@ async fn in_process(state_dir: PathBuf) -> Result<Arc<dyn ComputeProvider>> {
 }
 
 /// A server that could not start or serve.
-pub(crate) fn failed(error: openlattice_modal_server::ServerError) -> Failure {
-    use openlattice_modal_server::ServerError as From;
+pub(crate) fn failed(error: openlattice_modal_server::Error) -> Failure {
+    use openlattice_modal_server::Error as From;
     let kind = match &error {
         From::Config(_) | From::Tls(_) => ErrorKind::InvalidArgument,
         From::Listen { .. } => ErrorKind::Unavailable,

@@ -23,6 +23,9 @@ use std::{
 pub struct ExecSpec {
     /// Id; made by the engine when absent. Starting a known id again starts nothing and succeeds.
     pub id: Option<ExecId>,
+    /// A digest or the like that stands for the whole request: starting a known id with another one is `AlreadyExists`. It is
+    /// kept on disk, so it must not let a secret be guessed.
+    pub fingerprint: Option<String>,
     /// Argument vector, program first; no shell. Must not be empty.
     pub argv: Vec<String>,
     /// Added to the sandbox's environment; later ones win.

@@ -9,6 +9,7 @@ use openlattice_engine::Engine;
 use tokio::sync::oneshot;
 
 use crate::error::Attempt;
+use crate::key;
 use crate::provider::parse;
 use crate::provision::require_running;
 use crate::session::LocalSession;
@@ -74,6 +75,7 @@ fn engine_spec(spec: &ExecSpec) -> Result<engine::ExecSpec> {
     if let Some(id) = &options.exec_id {
         let bad = |error: engine::Error| Error::invalid("exec", "options.execId", error.to_string());
         asked.id = Some(engine::ExecId::parse(id.as_str()).map_err(bad)?);
+        asked.fingerprint = Some(key::exec_digest(spec));
     }
     asked.argv.clone_from(&spec.argv);
     let values = options.secrets.iter().filter_map(|source| match source {

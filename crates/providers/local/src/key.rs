@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use openlattice::ProvisionSpec;
+use openlattice::{ExecSpec, OnDrop, ProvisionSpec};
 use openlattice_engine::SandboxId;
 use sha2::{Digest, Sha256};
 
@@ -21,6 +21,15 @@ pub(crate) fn sandbox_id(key: &str, attempt: u32) -> SandboxId {
 /// The digest that two provisions with the same key must share; `from` is the snapshot of a restore.
 pub(crate) fn spec_digest(key: &str, spec: &ProvisionSpec, from: Option<&str>) -> String {
     hex(&[key.as_bytes(), from.unwrap_or_default().as_bytes(), spec.canonical().expose().as_bytes()])
+}
+
+/// The digest that two starts of one command must share. What becomes of it when a caller goes away is each caller's
+/// own matter. The digest holds the id too, a UUID as a rule, so that equal commands do not look equal on disk.
+pub(crate) fn exec_digest(spec: &ExecSpec) -> String {
+    let mut same = spec.clone();
+    same.options.on_drop = OnDrop::default();
+    let text = serde_json::to_string(&same).expect("maps with string keys always serialise");
+    hex(&[b"openlattice exec", text.as_bytes()])
 }
 
 /// Digest of parts, each with its length, so that no two lists of parts read the same.
@@ -54,5 +63,13 @@ mod tests {
         assert_eq!(spec_digest("k", &spec, None), spec_digest("k", &spec.clone().with_key("k"), None));
         assert_ne!(spec_digest("k", &spec, None), spec_digest("k", &spec, Some("im-1")));
         assert_ne!(spec_digest("k", &spec, None), spec_digest("k", &spec.clone().with_env("A", "1"), None));
+    }
+
+    #[test]
+    fn digests_of_commands_follow_all_but_the_caller() {
+        let spec = ExecSpec::new(["true"]).with_exec_id("e");
+        assert_eq!(exec_digest(&spec), exec_digest(&spec.clone().with_on_drop(OnDrop::Kill)));
+        assert_ne!(exec_digest(&spec), exec_digest(&spec.clone().with_env("A", "1")));
+        assert_ne!(exec_digest(&spec), exec_digest(&ExecSpec::new(["false"]).with_exec_id("e")));
     }
 }

@@ -4,7 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use openlattice::{Bytes, ErrorKind, FileKind, Files, SandboxId, WriteOptions};
+use openlattice::{
+    Bytes, Callbacks, ComputeProvider, ComputeProviderExt, ErrorKind, ExecSpec, FileKind, Files, SandboxId,
+    Subject, WriteOptions,
+};
 
 use super::place::join;
 use crate::failure::{Failure, Result};
@@ -13,33 +16,34 @@ use crate::output;
 /// Permission bits that a written file gets when none are asked for.
 const USUAL_MODE: u32 = 0o644;
 
-pub(super) async fn copy(files: &dyn Files, local: &Path, id: &SandboxId, path: &str) -> Result<()> {
-    let found = fs::metadata(local).map_err(|error| failed("read", local, error))?;
-    let into = path.ends_with('/') || is_folder(files, id, path).await?;
-    let target = if into { join(path, own_name(local)?) } else { path.to_owned() };
-    if found.is_dir() {
-        copy_folder(files, local, id, &target).await
-    } else {
-        write(files, local, id, &target).await
-    }
+/// The node that is copied into.
+pub(super) struct Node<'a> {
+    pub(super) provider: &'a dyn ComputeProvider,
+    pub(super) files: &'a dyn Files,
+    pub(super) id: SandboxId,
 }
 
-async fn is_folder(files: &dyn Files, id: &SandboxId, path: &str) -> Result<bool> {
-    match files.stat(id, path).await {
+pub(super) async fn copy(node: &Node<'_>, local: &Path, path: &str) -> Result<()> {
+    let found = fs::metadata(local).map_err(|error| failed("read", local, error))?;
+    let into = path.ends_with('/') || is_folder(node, path).await?;
+    let target = if into { join(path, own_name(local)?) } else { path.to_owned() };
+    if found.is_dir() { copy_folder(node, local, &target).await } else { write(node, local, &target).await }
+}
+
+async fn is_folder(node: &Node<'_>, path: &str) -> Result<bool> {
+    match node.files.stat(&node.id, path).await {
         Ok(found) => Ok(found.kind == FileKind::Directory),
-        Err(error)
-            if error.kind() == ErrorKind::NotFound && error.subject() == Some(openlattice::Subject::Path) =>
-        {
+        Err(error) if error.kind() == ErrorKind::NotFound && error.subject() == Some(Subject::Path) => {
             Ok(false)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-async fn copy_folder(files: &dyn Files, local: &Path, id: &SandboxId, target: &str) -> Result<()> {
+async fn copy_folder(node: &Node<'_>, local: &Path, target: &str) -> Result<()> {
     let mut todo: Vec<(PathBuf, String)> = vec![(local.to_owned(), target.to_owned())];
     while let Some((folder, target)) = todo.pop() {
-        files.mkdir(id, &target, true).await?;
+        node.files.mkdir(&node.id, &target, true).await?;
         for entry in fs::read_dir(&folder).map_err(|error| failed("list", &folder, error))? {
             let path = entry.map_err(|error| failed("list", &folder, error))?.path();
             let target = join(&target, own_name(&path)?);
@@ -52,27 +56,37 @@ async fn copy_folder(files: &dyn Files, local: &Path, id: &SandboxId, target: &s
                     return Err(Failure::new(ErrorKind::FailedPrecondition, text));
                 }
                 (true, false) => todo.push((path, target)),
-                (false, _) => write(files, &path, id, &target).await?,
+                (false, _) => write(node, &path, &target).await?,
             }
         }
     }
     Ok(())
 }
 
-async fn write(files: &dyn Files, local: &Path, id: &SandboxId, target: &str) -> Result<()> {
+async fn write(node: &Node<'_>, local: &Path, target: &str) -> Result<()> {
     let content = Bytes::from(fs::read(local).map_err(|error| failed("read", local, error))?);
     let found = fs::metadata(local).map_err(|error| failed("read", local, error))?;
     let mode = found.permissions().mode() & 0o777;
     let options = WriteOptions { mode: Some(mode) };
-    match files.write(id, target, content.clone(), options).await {
-        Err(error) if error.kind() == ErrorKind::Unsupported && error.field() == Some("options.mode") => {}
+    match node.files.write(&node.id, target, content.clone(), options).await {
+        Err(error) if error.kind() == ErrorKind::Unsupported => {}
         written => return Ok(written?),
     }
-    files.write(id, target, content, WriteOptions::default()).await?;
-    if mode != USUAL_MODE {
-        output::complain(&format!("{target} has mode 644: this provider does not set modes"));
+    node.files.write(&node.id, target, content, WriteOptions::default()).await?;
+    if mode != USUAL_MODE && !set_mode(node, target, mode).await? {
+        output::complain(&format!("{target} does not have mode {mode:o}: the node has no chmod"));
     }
     Ok(())
+}
+
+/// Sets a mode with the node's own program, where the provider writes files without one.
+async fn set_mode(node: &Node<'_>, target: &str, mode: u32) -> Result<bool> {
+    let command = ExecSpec::new(["chmod".to_owned(), format!("{mode:o}"), target.to_owned()]);
+    match node.provider.run(&node.id, command, Callbacks::none()).await {
+        Ok(result) => Ok(result.is_success()),
+        Err(error) if error.subject() == Some(Subject::Program) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn own_name(path: &Path) -> Result<&str> {

@@ -17,6 +17,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// File that holds what stands for the request.
+const FINGERPRINT: &str = "fingerprint";
+
 /// Path of a command's folder.
 pub(super) fn path(inner: &Inner, id: &SandboxId, exec: &ExecId) -> PathBuf {
     inner.store.sandbox_dir(id).join("execs").join(exec.as_str())
@@ -69,13 +72,36 @@ impl Claim {
         file.map(Into::into).map_err(|e| Error::io(format!("cannot make {}", path.display()), e))
     }
 
+    /// Keeps what stands for the request, before the start.
+    pub(super) fn remember(&self, fingerprint: Option<&str>) -> Result<()> {
+        let Some(fingerprint) = fingerprint else { return Ok(()) };
+        let path = self.path.join(FINGERPRINT);
+        std::fs::write(&path, fingerprint)
+            .map_err(|e| Error::io(format!("cannot write {}", path.display()), e))
+    }
+
+    /// Refuses another request under a known id. One that nothing stands for is not compared.
+    pub(super) fn require_same(&self, exec: &ExecId, fingerprint: Option<&str>) -> Result<()> {
+        let Some(asked) = fingerprint else { return Ok(()) };
+        let path = self.path.join(FINGERPRINT);
+        let known = match std::fs::read_to_string(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            known => known.map_err(|e| Error::io(format!("cannot read {}", path.display()), e))?,
+        };
+        if known == asked {
+            return Ok(());
+        }
+        let message = format!("the command {exec} was started with another request: use a new id");
+        Err(Error::new(ErrorKind::AlreadyExists, message))
+    }
+
     /// Takes the folder away after a start that failed.
     pub(super) fn discard(self) -> Result<()> {
         let failed = |e: io::Error| Error::io(format!("cannot remove {}", self.path.display()), e);
         let folder =
             rustix::fs::open(&self.path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let folder = folder.map_err(|e| failed(e.into()))?;
-        for name in ["stdin", "stdin.eof", "stdout", "stderr", "status"] {
+        for name in ["stdin", "stdin.eof", "stdout", "stderr", "status", FINGERPRINT] {
             match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
                 Err(rustix::io::Errno::NOENT) | Ok(()) => {}
                 Err(e) => return Err(failed(e.into())),
@@ -128,8 +154,20 @@ mod tests {
         let first = claim(path.clone()).unwrap();
         first.file("stdout").unwrap();
         first.file("status").unwrap();
+        first.remember(Some("one")).unwrap();
         first.discard().unwrap();
         assert!(!path.exists());
         assert!(!claim(path).unwrap().started);
+    }
+    #[test]
+    fn another_request_under_a_known_id_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (exec, claim) = (ExecId::random(), claim(dir.path().join("e")).unwrap());
+        claim.require_same(&exec, Some("any")).unwrap();
+        claim.remember(Some("one")).unwrap();
+        claim.require_same(&exec, Some("one")).unwrap();
+        claim.require_same(&exec, None).unwrap();
+        let error = claim.require_same(&exec, Some("two")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     }
 }

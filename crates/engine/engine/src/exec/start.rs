@@ -87,6 +87,7 @@ async fn begin(engine: &Engine, row: &SandboxRow, spec: ExecSpec, main: bool) ->
     let path = folder::path(engine.inner(), id, &exec);
     let claim = engine.blocking(move |_| folder::claim(path)).await?;
     if claim.started {
+        claim.require_same(&exec, spec.fingerprint.as_deref())?;
         return Ok(exec);
     }
     match ask(engine, row, &spec, &exec, &claim, main).await {
@@ -108,6 +109,7 @@ async fn ask(
 ) -> Result<()> {
     let user = ids(engine, row, spec).await?;
     let files = files(claim, spec)?;
+    claim.remember(spec.fingerprint.as_deref())?;
     let body = ExecBody {
         argv: spec.argv.clone(),
         env: spec.env.clone(),

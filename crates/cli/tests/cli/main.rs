@@ -1,0 +1,12 @@
+//! The real binary, on stores of its own. Most cases make nodes, which needs root; they say so when they are skipped.
+
+#![expect(clippy::unwrap_used, reason = "a case that cannot be set up fails its test")]
+
+mod cp;
+mod help;
+mod images;
+mod nodes;
+mod run;
+mod serve;
+mod signals;
+mod store;

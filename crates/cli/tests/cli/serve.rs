@@ -1,0 +1,78 @@
+//! `lattice serve`.
+
+use std::process::Stdio;
+
+use rustix::process::Signal;
+
+use crate::store::{Running, Store, bare};
+
+fn server(store: &Store, pair: Option<(&str, &str)>, arguments: &[&str]) -> (Running, String) {
+    let mut command = store.lattice();
+    command.arg("serve").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    if let Some((id, secret)) = pair {
+        command.env("MODAL_TOKEN_ID", id).env("MODAL_TOKEN_SECRET", secret);
+    }
+    let mut running = Running::new(command);
+    let line = running.line();
+    let url = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
+    (running, url)
+}
+
+#[test]
+fn m31_clients_with_the_right_pair_are_served() {
+    let Some(store) = Store::new("serve") else { return };
+    let (mut running, url) = server(&store, Some(("ak-test", "as-test")), &["--listen", "127.0.0.1:0"]);
+    let call = |secret: &str| {
+        let arguments = ["run", "--provider", "modal", "--", "echo", "served"];
+        store.run_with(&arguments, b"", |command| {
+            command
+                .env("MODAL_SERVER_URL", &url)
+                .env("MODAL_TOKEN_ID", "ak-test")
+                .env("MODAL_TOKEN_SECRET", secret);
+        })
+    };
+    let right = call("as-test");
+    assert_eq!((right.code(), right.out().as_str()), (0, "served\n"), "{}", right.err());
+    assert!(!right.err().contains("in this process"), "{}", right.err());
+    let wrong = call("as-wrong");
+    assert_eq!(wrong.code(), 125, "{}", wrong.err());
+    assert!(!wrong.err().contains("as-wrong"), "{}", wrong.err());
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait().code(), Some(0));
+}
+
+#[test]
+fn nodes_outlive_the_server() {
+    let Some(store) = Store::new("serve and kill") else { return };
+    let (mut first, url) = server(&store, None, &["--no-auth"]);
+    let call = |url: &str, arguments: &[&str]| {
+        let ran = store.run_with(&[&["--provider", "modal"], arguments].concat(), b"", |command| {
+            command
+                .env("MODAL_SERVER_URL", url)
+                .env("MODAL_TOKEN_ID", "ak-any")
+                .env("MODAL_TOKEN_SECRET", "as-any");
+        });
+        assert_eq!(ran.code(), 0, "{arguments:?}: {}", ran.err());
+        ran.out().trim_end().to_owned()
+    };
+    let id = call(&url, &["create", "--", "sh", "-c", "echo kept > /root/file"]);
+    first.kill();
+    let (mut second, url) = server(&store, None, &["--no-auth"]);
+    assert_eq!(call(&url, &["exec", &id, "--", "cat", "/root/file"]), "kept");
+    assert_eq!(call(&url, &["rm", &id]), id);
+    second.kill();
+}
+
+#[test]
+fn unsafe_settings_are_refused() {
+    let Some(store) = Store::new("serve refusals") else { return };
+    let open = store.run(&["serve", "--no-auth", "--listen", "0.0.0.0:0"]);
+    assert_eq!(open.code(), 2, "{}", open.err());
+    assert!(open.err().contains("loopback"), "{}", open.err());
+    let half = store.run_with(&["serve"], b"", |command| {
+        command.env("MODAL_TOKEN_ID", "ak-1");
+    });
+    assert_eq!(half.code(), 2, "{}", half.err());
+    let bad = bare().args(["serve", "--listen", "nowhere"]).output().unwrap();
+    assert_eq!(bad.status.code(), Some(2));
+}
