@@ -57,23 +57,24 @@ impl TestDir {
     ///
     /// A folder with something in it stays, so that the leak can be looked at.
     pub(crate) fn finish(self) -> Result<String> {
-        drop(self.stop);
-        let ids = self.watcher.join().map_err(|_| Failure::new("the watcher of stores panicked"))?;
-        let left = settled(|| self.left(&ids));
+        let Self { path, stop, watcher } = self;
+        drop(stop);
+        let ids = watcher.join().map_err(|_| Failure::new("the watcher of stores panicked"))?;
+        let left = settled(|| left(&path, &ids));
         if !left.is_empty() {
             return Err(Failure::new(format!("{} things left behind:\n  {}", left.len(), left.join("\n  "))));
         }
-        fs::remove_dir(&self.path).attempted(format!("could not remove {}", self.path.display()))?;
+        fs::remove_dir(&path).attempted(format!("could not remove {}", path.display()))?;
         Ok(format!("nothing left of {} stores", ids.len()))
     }
+}
 
-    /// Everything of this run that is there now.
-    fn left(&self, ids: &BTreeSet<String>) -> Vec<String> {
-        let mut left = folders(&self.path);
-        left.extend(processes(&self.path, ids));
-        left.extend(groups(Path::new("/sys/fs/cgroup"), ids));
-        left
-    }
+/// Everything of this run that is there now.
+fn left(path: &Path, ids: &BTreeSet<String>) -> Vec<String> {
+    let mut left = folders(path);
+    left.extend(processes(path, ids));
+    left.extend(groups(Path::new("/sys/fs/cgroup"), ids));
+    left
 }
 
 /// Looks again for a while: what the kernel was killing when the last test returned is no leak, what stays is one.
