@@ -1,0 +1,42 @@
+//! What is judged: the provider with a server of this project behind it, or with Modal's own service.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use openlattice::{Error, ErrorKind, Result};
+use openlattice_conformance::{Candidate, Settings};
+use openlattice_modal::{ModalConfig, ModalProvider};
+use openlattice_modal_server::{Server, ServerConfig};
+use tokio::sync::oneshot;
+
+/// The provider before a server in this process, on a store of its own, with sandboxes of one generation.
+pub(crate) async fn in_process(second_generation: bool) -> Result<Candidate> {
+    let store = tempfile::tempdir().map_err(failed)?;
+    let server = Server::bind(ServerConfig::new(store.path())).await.map_err(failed)?;
+    let pair = server.credentials().cloned().ok_or_else(|| failed("the server has no credentials"))?;
+    let url = server.url();
+    let config = || {
+        let mut config = ModalConfig::new(pair.id.as_str(), pair.secret.as_str()).with_server_url(&url);
+        config.sandbox_v2 = Some(second_generation);
+        config
+    };
+    // Dropping the sender, with the candidate, ends the server.
+    let (stop, stopped) = oneshot::channel::<()>();
+    drop(tokio::spawn(server.serve(async move { stopped.await.unwrap_or_default() })));
+    let candidate = Candidate::new(Arc::new(config().build()?), Settings::new("modal", "host"));
+    Ok(candidate
+        .with_peer(Arc::new(config().build()?))
+        .with_unreachable(Arc::new(unreachable()?))
+        .keeping(stop)
+        .keeping(store))
+}
+
+/// A provider whose server does not listen: the port was free a moment ago.
+pub(crate) fn unreachable() -> Result<ModalProvider> {
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).map_err(failed)?;
+    ModalConfig::new("ak-none", "as-none").with_server_url(format!("http://{port}")).build()
+}
+
+fn failed(cause: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Internal, "prepare the suite", cause.to_string())
+}
