@@ -99,6 +99,7 @@ async fn refused(engine: &Engine, id: &SandboxId, spec: &ExecSpec, error: engine
             Err(gone) => gone,
             Ok(()) => EXEC.on(Subject::Sandbox)(error),
         },
+        (From::AlreadyExists, _) => EXEC.on(Subject::Exec)(error),
         (From::InvalidArgument, Some(cwd)) if !is_there(engine, id, cwd).await => {
             Error::new(ErrorKind::NotFound, "exec", error.to_string())
                 .with_subject(Subject::WorkingDirectory)
