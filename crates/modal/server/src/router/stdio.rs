@@ -1,13 +1,19 @@
 //! Output of commands and of the main process: from any offset, live, any number of readers, to the end.
 
 use super::{Streamed, exec_id, files::FileExec, main_exec};
-use crate::{control::Reply, deadline::Deadline, shared::Shared, status};
+use crate::{
+    control::Reply,
+    deadline::Deadline,
+    shared::Shared,
+    status,
+    trailers::{DROPPED, Trailers},
+};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use openlattice_engine::{OutputReader, OutputStream, SandboxId};
+use openlattice_engine::{ExecId, ExecState, OutputReader, OutputStream, SandboxId};
 use openlattice_modal_proto::task_command_router as proto;
 use std::sync::Arc;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 pub(super) async fn exec(
     shared: &Arc<Shared>,
@@ -26,13 +32,14 @@ pub(super) async fn exec(
         Some(exec) => Source::Files { exec, stream, offset: request.offset },
         None => {
             let reader = shared.engine.output(&sandbox, &id, stream, request.offset).await;
-            Source::Engine(reader.map_err(status::from_engine)?)
+            let reader = Box::new(reader.map_err(status::from_engine)?);
+            Source::Engine { reader, sandbox, id, stream }
         }
     };
-    let chunks = chunks(Reading { shared: shared.clone(), source, deadline, over: false });
-    Ok(Response::new(
-        chunks.map(|chunk| chunk.map(|(_, data)| proto::TaskExecStdioReadResponse { data })).boxed(),
-    ))
+    let reading = Reading::new(shared, source, deadline);
+    let trailers = reading.trailers.clone();
+    let message = |(_, data)| proto::TaskExecStdioReadResponse { data };
+    Ok(trailers.on(chunks(reading).map(move |chunk| chunk.map(message)).boxed()))
 }
 
 pub(super) async fn main(
@@ -52,15 +59,22 @@ pub(super) async fn main(
         Source::Nothing(sandbox)
     } else {
         let reader = shared.engine.output(&sandbox, &main_exec(), stream, request.offset).await;
-        Source::Engine(reader.map_err(status::from_engine)?)
+        let reader = Box::new(reader.map_err(status::from_engine)?);
+        Source::Engine { reader, sandbox, id: main_exec(), stream }
     };
-    let chunks = chunks(Reading { shared: shared.clone(), source, deadline, over: false });
+    let reading = Reading::new(shared, source, deadline);
+    let trailers = reading.trailers.clone();
     let message = |(starting_offset, data)| proto::SandboxStdioReadV2Response { data, starting_offset };
-    Ok(Response::new(chunks.map(move |chunk| chunk.map(message)).boxed()))
+    Ok(trailers.on(chunks(reading).map(move |chunk| chunk.map(message)).boxed()))
 }
 
 enum Source {
-    Engine(OutputReader),
+    Engine {
+        reader: Box<OutputReader>,
+        sandbox: SandboxId,
+        id: ExecId,
+        stream: OutputStream,
+    },
     Files {
         exec: Arc<FileExec>,
         stream: OutputStream,
@@ -74,6 +88,8 @@ struct Reading {
     shared: Arc<Shared>,
     source: Source,
     deadline: Option<Deadline>,
+    /// Trailers of the answer, which can be added to until its end.
+    trailers: Trailers,
     over: bool,
 }
 
@@ -96,12 +112,32 @@ fn chunks(reading: Reading) -> Streamed<(u64, Bytes)> {
     .boxed()
 }
 
+/// Says at the end of an output how much of it was dropped at the quota.
+fn tell_dropped(trailers: &Trailers, state: &ExecState, stream: OutputStream) {
+    let (name, dropped) = match stream {
+        OutputStream::Stdout => ("stdout", state.stdout_dropped),
+        OutputStream::Stderr => ("stderr", state.stderr_dropped),
+    };
+    if dropped > 0 {
+        trailers.add(DROPPED, &format!("{name}={dropped}"));
+    }
+}
+
 impl Reading {
+    fn new(shared: &Arc<Shared>, source: Source, deadline: Option<Deadline>) -> Self {
+        Self { shared: shared.clone(), source, deadline, trailers: Trailers::default(), over: false }
+    }
+
     async fn next(&mut self) -> Result<Option<(u64, Bytes)>, Status> {
         match &mut self.source {
-            Source::Engine(reader) => {
+            Source::Engine { reader, sandbox, id, stream } => {
                 let start = reader.offset();
                 let data = reader.next().await.map_err(status::from_engine)?;
+                if data.is_none() {
+                    let state =
+                        self.shared.engine.exec_state(sandbox, id).await.map_err(status::from_engine)?;
+                    tell_dropped(&self.trailers, &state, *stream);
+                }
                 Ok(data.filter(|data| !data.is_empty()).map(|data| (start, data)))
             }
             Source::Files { exec, stream, offset } => {

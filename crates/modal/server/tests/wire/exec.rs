@@ -23,6 +23,10 @@ impl Stage {
     pub(crate) async fn new() -> Option<Self> {
         let store = Arc::new(Store::new());
         let server = store.open().await;
+        Self::on(store, server).await
+    }
+
+    async fn on(store: Arc<Store>, server: Running) -> Option<Self> {
         let mut scene = Scene::new(&server, store).await;
         let made = scene.create(&[]).await?;
         let router = server.router(&made.jwt).await;
@@ -199,6 +203,29 @@ async fn signals_and_timeouts_are_told_apart() {
     let id = request.exec_id.clone();
     stage.router.task_exec_start(request).await.unwrap();
     assert_eq!(stage.wait_with_end(&id).await, (ExitStatus::Signal(9), Some("timeout".to_owned())));
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn output_past_the_quota_is_told() {
+    let store = Arc::new(Store::new());
+    let server = Running::with_quota(store.path(), 1000).await;
+    let Some(mut stage) = Stage::on(store, server).await else { return };
+    let id = stage.start(&["head", "-c", "2500", "/dev/zero"]).await;
+    let request = proto::TaskExecStdioReadRequest {
+        task_id: stage.made.task.clone(),
+        exec_id: id.clone(),
+        ..Default::default()
+    };
+    let mut stream = stage.router.task_exec_stdio_read(request).await.unwrap().into_inner();
+    let mut length = 0;
+    while let Some(message) = stream.message().await.unwrap() {
+        length += message.data.len();
+    }
+    assert_eq!(length, 1000);
+    let trailers = stream.trailers().await.unwrap().unwrap();
+    assert_eq!(trailers.get("x-openlattice-dropped").unwrap(), "stdout=1500");
+    assert_eq!(stage.wait(&id).await, ExitStatus::Code(0));
     stage.end().await;
 }
 

@@ -44,7 +44,20 @@ impl Running {
     pub(crate) async fn on(path: &Path, access: Access) -> Self {
         let mut config = ServerConfig::new(path);
         config.access = access;
-        let server = Server::bind(config).await.unwrap();
+        Self::start(Server::bind(config).await.unwrap())
+    }
+
+    /// Starts on the store in `path`, where an output keeps `quota` bytes.
+    pub(crate) async fn with_quota(path: &Path, quota: u64) -> Self {
+        let mut engine = EngineConfig::new(path);
+        engine.output_quota = quota;
+        let engine = Engine::open(engine).await.unwrap();
+        let mut config = ServerConfig::new(path);
+        config.access = Access::Open;
+        Self::start(Server::bind_on(engine, config).await.unwrap())
+    }
+
+    fn start(server: Server) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (url, port) = (server.url(), server.local_addr().port());
         let credentials = server.credentials().cloned();
