@@ -13,6 +13,7 @@ pub(crate) struct Store {
 
 impl Store {
     /// A fresh store; nothing, and a word why, where nodes cannot be made.
+    #[expect(clippy::print_stdout, reason = "a skipped test has to say so")]
     pub(crate) fn new(test: &str) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             println!("skipped: {test} makes nodes, which needs root");

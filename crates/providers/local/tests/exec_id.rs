@@ -1,7 +1,5 @@
 //! A caller's id for a command: the same request attaches, also in another process's instance; another one is refused.
 
-#![expect(clippy::unwrap_used, reason = "a case that cannot be set up fails its test")]
-
 use openlattice::{ComputeProvider, ErrorKind, ExecSpec, ProvisionSpec, Subject};
 use openlattice_local::LocalProvider;
 
