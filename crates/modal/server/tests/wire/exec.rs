@@ -207,6 +207,39 @@ async fn signals_and_timeouts_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_kill_by_the_memory_limit_is_told() {
+    let store = Arc::new(Store::new());
+    let server = store.open().await;
+    let mut scene = Scene::new(&server, store).await;
+    if scene.create(&[]).await.is_none() {
+        return;
+    }
+    let mut request = scene.request(&[]);
+    request.definition.as_mut().unwrap().resources =
+        Some(client::Resources { memory_mb_max: 32, ..Default::default() });
+    let made = Made::from(scene.control.sandbox_create_v2(request).await.unwrap().into_inner());
+    let router = server.router(&made.jwt).await;
+    let mut stage = Stage { server, scene, made, router };
+    // It reads the whole block into memory.
+    let id = stage.start(&["dd", "if=/dev/zero", "of=/dev/null", "bs=400M", "count=1"]).await;
+    assert_eq!(stage.wait_with_end(&id).await, (ExitStatus::Signal(9), Some("oom".to_owned())));
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_command_cut_by_the_end_of_its_sandbox_is_told() {
+    let Some(mut stage) = Stage::new().await else { return };
+    let id = stage.start(&["sh", "-c", "echo up; sleep 600"]).await;
+    assert_eq!(stage.read_some(&id).await, b"up\n");
+    stage.scene.terminate(&stage.made.id.clone()).await;
+    assert_eq!(stage.wait_with_end(&id).await.0, ExitStatus::Signal(9));
+    assert_eq!(stage.read(&id, OUT, 0).await, b"up\n");
+    let status = stage.router.task_exec_start(stage.request(&["true"])).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    stage.end().await;
+}
+
+#[tokio::test]
 async fn output_past_the_quota_is_told() {
     let store = Arc::new(Store::new());
     let server = Running::with_quota(store.path(), 1000).await;
