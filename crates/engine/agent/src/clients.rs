@@ -59,7 +59,7 @@ fn answer(server: &mut Server, index: usize, mut packet: Packet) -> Result<()> {
         Ok(None) => {}
         Ok(Some(reply)) => server.reply(waiter, &reply),
         Err(failure) => {
-            server.reply(waiter, &Reply::failed(header.op, header.seq, failure.errno, failure.stage))
+            server.reply(waiter, &Reply::failed(header.op, header.seq, failure.errno, failure.stage));
         }
     }
     Ok(())

@@ -1,6 +1,11 @@
 //! The program inside: raw system calls that no shell can make. Run only by `Target::attack`.
 
 #![allow(unsafe_code, reason = "attacks are raw system calls, made in a process of their own")]
+#![allow(
+    clippy::cast_sign_loss,
+    clippy::cast_possible_truncation,
+    reason = "system calls take words, whatever their arguments mean"
+)]
 
 use std::{ffi::CStr, io, ptr::null};
 
