@@ -20,7 +20,7 @@
 //! }
 //! ```
 //!
-//! Images must have `/bin/sh`, `cat`, `dd`, `env`, `head`, `id`, `ln`, `mkdir`, `printf`, `pwd` and `sleep`.
+//! Images must have `/bin/sh`, `cat`, `chmod`, `dd`, `env`, `head`, `id`, `ln`, `mkdir`, `printf`, `pwd` and `sleep`.
 //! The usual arguments of a test binary work (a filter, `--list`, `--test-threads`). A test that cannot be judged is reported as ignored, with its
 //! reason. Each test ends the sandboxes that it made, and fails where one stays.
 

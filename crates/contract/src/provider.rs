@@ -87,7 +87,8 @@ pub trait ComputeProvider: fmt::Debug + Send + Sync + 'static {
     ///   `capabilities.exec.tells_missing_program`; elsewhere the kind may be `InvalidArgument`.
     /// - A missing `cwd` is `NotFound` with subject `WorkingDirectory`.
     /// - At `timeout_ms` the command and what it started are killed, and its status is `TimedOut`.
-    /// - An `exec_id` that is known attaches to that command, whatever the spec says; it runs once.
+    /// - An `exec_id` that is known attaches to that command, which runs once. Another spec under a known id starts nothing: it is
+    ///   `AlreadyExists` with subject `Exec` where the provider can tell, and attaches elsewhere.
     /// - An unknown or ended sandbox is `NotFound` with subject `Sandbox`.
     async fn exec(&self, id: &SandboxId, spec: ExecSpec) -> Result<Box<dyn ExecSession>>;
 

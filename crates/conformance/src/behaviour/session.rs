@@ -101,6 +101,19 @@ async fn g3_a_caller_s_id_runs_a_command_once(case: Case) -> Outcome {
     let again = node.exec(spec.clone()).await?;
     ensure!(again.wait().await?.is_success(), "the repeated start failed");
     ensure_eq!(shell_text(&node, "cat /tmp/runs").await?, "ran\n", "how often it ran");
+    let other = ExecSpec::shell("echo other >> /tmp/runs").with_exec_id(again.id().clone());
+    match node.exec(other).await {
+        Ok(session) => ensure!(session.wait().await?.is_success(), "attached to something else"),
+        Err(error) => {
+            ensure_eq!(
+                error.kind(),
+                ErrorKind::AlreadyExists,
+                "the kind for another command with the same id"
+            );
+            ensure_eq!(error.subject(), Some(Subject::Exec), "the subject");
+        }
+    }
+    ensure_eq!(shell_text(&node, "cat /tmp/runs").await?, "ran\n", "what ran under one id");
     passed()
 }
 
