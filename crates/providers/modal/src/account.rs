@@ -8,6 +8,7 @@ use openlattice_modal_client as modal;
 use tokio::sync::OnceCell;
 
 use crate::error::Attempt;
+use crate::lease::Leases;
 
 /// Handles kept, so that calls to the same sandbox share its connection.
 const KEPT: usize = 256;
@@ -17,13 +18,21 @@ pub(crate) struct Account {
     pub(crate) client: modal::Client,
     pub(crate) app_name: String,
     pub(crate) default_image: String,
+    pub(crate) leases: Leases,
     app: OnceCell<modal::App>,
     sandboxes: Mutex<VecDeque<modal::Sandbox>>,
 }
 
 impl Account {
     pub(crate) fn new(client: modal::Client, app_name: String, default_image: String) -> Self {
-        Self { client, app_name, default_image, app: OnceCell::new(), sandboxes: Mutex::default() }
+        Self {
+            client,
+            app_name,
+            default_image,
+            leases: Leases::default(),
+            app: OnceCell::new(),
+            sandboxes: Mutex::default(),
+        }
     }
 
     /// Gives the app, looked up or made at the first call.
@@ -50,8 +59,9 @@ impl Account {
         keep(&mut kept, sandbox.clone());
     }
 
-    /// Forgets the handle to a sandbox that has ended, and with it the connection.
+    /// Forgets the handle to a sandbox that has ended, and with it the connection and the lease.
     pub(crate) fn forget(&self, id: &str) {
+        self.leases.release(id);
         let mut kept = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|one| one.id() != id);
     }

@@ -6,7 +6,7 @@ use openlattice::{
     SnapshotCapabilities,
 };
 
-use crate::gpu;
+use crate::{gpu, owner};
 
 /// The longest life of a sandbox, in seconds.
 pub(crate) const LONGEST_LIFE: u64 = 24 * 3600;
@@ -51,7 +51,13 @@ pub(crate) fn declared(service: Service) -> Capabilities {
         lifetime: LifetimeCapabilities { max: true, longest_seconds: Some(LONGEST_LIFE), idle: true },
         networking: networking(modal),
         placement: PlacementCapabilities { regions: modal, clouds: modal },
-        identity: IdentityCapabilities { keys: true, names: true, tags: true, owners: false, list: true },
+        identity: IdentityCapabilities {
+            keys: true,
+            names: true,
+            tags: true,
+            owners: owner::this_process().is_some(),
+            list: true,
+        },
         exec: exec(modal),
         snapshots: SnapshotCapabilities { memory: false, after_end: false },
         extensions: ExtensionCapabilities { files: true, network: true, metrics: false },

@@ -6,7 +6,7 @@ use openlattice_modal_client as modal;
 use crate::account::Account;
 use crate::end::{is_gone, sandbox_end};
 use crate::error::Attempt;
-use crate::tag;
+use crate::{owner, tag};
 
 const INSPECT: Attempt = Attempt("inspect");
 
@@ -30,7 +30,10 @@ pub(crate) async fn run(account: &Account, id: &SandboxId) -> Result<SandboxInfo
         }
     };
     info.tags = match tags {
-        Ok(tags) => tag::of_caller(tags),
+        Ok(tags) => {
+            info.owner = owner::of(&tags);
+            tag::of_caller(tags)
+        }
         // Labels of an ended sandbox may be gone with it; those of a running one may not.
         Err(_) if info.end.is_some() => Default::default(),
         Err(error) => return Err(INSPECT.about(Subject::Sandbox)(error)),

@@ -8,7 +8,7 @@ use openlattice_modal_client as modal;
 use crate::account::Account;
 use crate::end::sandbox_end;
 use crate::error::Attempt;
-use crate::tag;
+use crate::{owner, tag};
 
 const LIST: Attempt = Attempt("list");
 
@@ -37,6 +37,7 @@ pub(crate) fn info(summary: modal::SandboxSummary) -> SandboxInfo {
     // The name of a keyed sandbox is the provider's own.
     let keyed = summary.tags.contains_key(tag::KEY);
     info.name = Some(summary.name).filter(|name| !name.is_empty() && !keyed);
+    info.owner = owner::of(&summary.tags);
     info.tags = tag::of_caller(summary.tags);
     info
 }

@@ -23,23 +23,28 @@ pub(crate) struct Made {
     pub(crate) info: SandboxInfo,
     /// Whether dropping this ends the sandbox.
     armed: bool,
+    /// Whether this process renews its lease.
+    created_here: bool,
 }
 
 impl Made {
     /// Holds a sandbox that this provision made.
     pub(crate) fn new(account: &Arc<Account>, sandbox: modal::Sandbox, info: SandboxInfo) -> Self {
-        Self { account: Arc::clone(account), sandbox, info, armed: true }
+        Self { account: Arc::clone(account), sandbox, info, armed: true, created_here: true }
     }
 
     /// Holds a sandbox that an earlier provision with the same key made.
     pub(crate) fn found(account: &Arc<Account>, sandbox: modal::Sandbox, info: SandboxInfo) -> Self {
-        Self { account: Arc::clone(account), sandbox, info, armed: false }
+        Self { account: Arc::clone(account), sandbox, info, armed: false, created_here: false }
     }
 
     /// Hands the sandbox over.
     pub(crate) fn keep(mut self) -> SandboxInfo {
         self.armed = false;
         self.account.keep(&self.sandbox);
+        if self.created_here && self.info.owner.is_some() {
+            self.account.leases.hold(&self.account, self.sandbox.id());
+        }
         self.info.clone()
     }
 

@@ -16,7 +16,7 @@ use crate::error::Attempt;
 use crate::files::ModalFiles;
 use crate::network::ModalNetwork;
 use crate::provision::{self, Order};
-use crate::{end, exec, health, inspect, list, plan, snapshot};
+use crate::{end, exec, gc, health, inspect, list, plan, snapshot};
 
 /// The provider's name, which its snapshot references carry.
 pub const PROVIDER_NAME: &str = "modal";
@@ -153,7 +153,8 @@ impl ComputeProvider for ModalProvider {
     }
 
     async fn gc(&self) -> Result<GcReport> {
-        self.refuse(Operation::Gc)
+        self.offer.check_operation(Operation::Gc)?;
+        gc::run(&self.account).await
     }
 }
 

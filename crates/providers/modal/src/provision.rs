@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openlattice::{
-    Capabilities, Error, ErrorKind, ProvisionSpec, Result, Retry, SandboxId, SandboxInfo, SnapshotRef,
-    Subject,
+    Attachment, Capabilities, Error, ErrorKind, Owner, ProvisionSpec, Result, Retry, SandboxId, SandboxInfo,
+    SnapshotRef, Subject,
 };
 use openlattice_modal_client as modal;
 use tokio::sync::oneshot;
@@ -17,7 +17,7 @@ use crate::account::Account;
 use crate::error::Attempt;
 use crate::key::Key;
 use crate::made::Made;
-use crate::{gpu, image, list, plan, setup, tag};
+use crate::{gpu, image, list, owner, plan, setup, tag};
 
 /// A label of each attempt, by which a sandbox is found whose create call got no answer.
 const ATTEMPT: &str = "openlattice_attempt";
@@ -177,6 +177,10 @@ async fn create(account: &Arc<Account>, order: &Order, key: Option<&Key>, label:
     };
     let mut wanted = plan::sandbox_spec(account, &order.offer, spec, image.clone(), attempt).await?;
     plan::label(&mut wanted, BTreeMap::from([(ATTEMPT.to_owned(), label.to_owned())]));
+    let owner = owner_of(spec, attempt)?;
+    if let Some(owner) = &owner {
+        plan::label(&mut wanted, owner::labels(owner));
+    }
     if let Some(key) = key {
         wanted.name = Some(key.sandbox_name());
         let labels = [(tag::KEY, &key.key), (tag::SPEC, &key.spec)];
@@ -185,8 +189,18 @@ async fn create(account: &Arc<Account>, order: &Order, key: Option<&Key>, label:
     let app = account.app(attempt).await?;
     let sandbox =
         account.client.create_sandbox(app, &wanted).await.map_err(|error| refused(error, attempt))?;
-    let info = info(&sandbox, spec, &image);
+    let mut info = info(&sandbox, spec, &image);
+    info.owner = owner;
     Ok(Made::new(account, sandbox, info))
+}
+
+/// Gives this process for a sandbox that shall belong to it.
+fn owner_of(spec: &ProvisionSpec, attempt: Attempt) -> Result<Option<Owner>> {
+    if spec.attachment == Attachment::Detached {
+        return Ok(None);
+    }
+    let unknown = || Error::new(ErrorKind::Internal, attempt.0, "/proc does not tell which process this is");
+    owner::this_process().map(Some).ok_or_else(unknown)
 }
 
 fn refused(error: modal::Error, attempt: Attempt) -> Error {

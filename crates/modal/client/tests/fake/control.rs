@@ -17,6 +17,10 @@ fn success() -> Option<control::GenericResult> {
     Some(control::GenericResult { status: GenericStatus::Success.into(), ..Default::default() })
 }
 
+fn tag(name: &str, value: &str) -> control::SandboxTag {
+    control::SandboxTag { tag_name: name.to_owned(), tag_value: value.to_owned() }
+}
+
 fn map(tags: Vec<control::SandboxTag>) -> BTreeMap<String, String> {
     tags.into_iter().map(|tag| (tag.tag_name, tag.tag_value)).collect()
 }
@@ -67,6 +71,7 @@ impl Service {
         let sandboxes = matching.filter(|_| first_page).map(|sandbox| control::SandboxInfo {
             id: sandbox.id.clone(),
             created_at: 1.0,
+            tags: sandbox.tags.iter().map(|(name, value)| tag(name, value)).collect(),
             ..Default::default()
         });
         Ok(Response::new(control::SandboxListResponse { sandboxes: sandboxes.collect() }))
@@ -136,6 +141,15 @@ impl ModalClient for Service {
         let result = if self.state().build.is_empty() { success() } else { None };
         let reply = control::ImageGetOrCreateResponse { image_id: "im-1".to_owned(), result, metadata: None };
         Ok(Response::new(reply))
+    }
+
+    async fn image_from_id(
+        &self,
+        request: Request<control::ImageFromIdRequest>,
+    ) -> Reply<control::ImageFromIdResponse> {
+        self.enter("ImageFromId", &request)?;
+        let image_id = request.into_inner().image_id;
+        Ok(Response::new(control::ImageFromIdResponse { image_id, metadata: None }))
     }
 
     async fn image_join_streaming(
@@ -313,7 +327,6 @@ impl ModalClient for Service {
         app_publish: control::AppPublishRequest => control::AppPublishResponse;
         app_client_disconnect: control::AppClientDisconnectRequest => ();
         app_fetch_logs: control::AppFetchLogsRequest => control::AppFetchLogsResponse;
-        image_from_id: control::ImageFromIdRequest => control::ImageFromIdResponse;
         image_publish: control::ImagePublishRequest => control::ImagePublishResponse;
         image_get_by_tag: control::ImageGetByTagRequest => control::ImageGetByTagResponse;
         image_delete: control::ImageDeleteRequest => ();

@@ -63,6 +63,8 @@ pub struct State {
     /// Bytes after which the next input streams break.
     pub stdin_cuts: VecDeque<usize>,
     pub exit: Option<ExitStatus>,
+    /// Whether commands run for ever.
+    pub hold_waits: bool,
     pub end_trailer: Option<&'static str>,
     /// Log streams of the next build; without one a build succeeds at once.
     pub build: VecDeque<Vec<wire::ImageJoinStreamingResponse>>,

@@ -78,6 +78,9 @@ impl TaskCommandRouter for Service {
         request: Request<router::TaskExecWaitRequest>,
     ) -> Reply<router::TaskExecWaitResponse> {
         self.enter_router("TaskExecWait", &request)?;
+        if self.state().hold_waits {
+            std::future::pending::<()>().await;
+        }
         let exit_status = self.state().exit;
         Ok(self.annotated(router::TaskExecWaitResponse { exit_status }))
     }
