@@ -16,7 +16,7 @@ use std::{
     future::Future,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How to open a store.
@@ -63,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) config: EngineConfig,
     watcher: Mutex<Option<Arc<Watcher>>>,
+    /// Fingerprint of the machine's image, and when it was taken.
+    pub(crate) host: Mutex<Option<(Instant, String)>>,
 }
 
 impl Inner {
@@ -122,7 +124,12 @@ impl Engine {
     /// `Unsupported` when a newer version has laid the store out; `PermissionDenied` and `ResourceExhausted` as the file system says.
     pub async fn open(config: EngineConfig) -> Result<Self> {
         let open = move || {
-            let inner = Inner { store: Store::open(&config.state_dir)?, config, watcher: Mutex::new(None) };
+            let inner = Inner {
+                store: Store::open(&config.state_dir)?,
+                config,
+                watcher: Mutex::default(),
+                host: Mutex::default(),
+            };
             for row in inner.store.living_sandboxes()? {
                 lifecycle::settle::settle(&inner, row)?;
             }

@@ -5,6 +5,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     exec::status::Status,
     id::{ExecId, SandboxId},
+    watch::Watch,
 };
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use std::{
@@ -119,6 +120,14 @@ pub(super) fn open(folder: &Path, name: &str, exec: &ExecId) -> Result<File> {
     }
 }
 
+/// Watches the files of a command's folder.
+pub(super) fn watch(inner: &Inner, id: &SandboxId, exec: &ExecId) -> Result<Watch> {
+    match inner.watcher()?.folder(&path(inner, id, exec)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(unknown(exec)),
+        watch => watch,
+    }
+}
+
 /// No such command, or its sandbox's folder is gone.
 pub(super) fn unknown(exec: &ExecId) -> Error {
     Error::new(ErrorKind::NotFound, format!("no command {exec}"))
@@ -159,6 +168,7 @@ mod tests {
         assert!(!path.exists());
         assert!(!claim(path).unwrap().started);
     }
+
     #[test]
     fn another_request_under_a_known_id_is_refused() {
         let dir = tempfile::tempdir().unwrap();

@@ -56,17 +56,10 @@ impl OutputReader {
         stream: OutputStream,
         offset: u64,
     ) -> Result<Self> {
-        let row = engine.row(id).await?;
-        let path = folder::path(engine.inner(), id, exec);
-        let name = match stream {
-            OutputStream::Stdout => "stdout",
-            OutputStream::Stderr => "stderr",
-        };
-        let (spool, status) = (folder::open(&path, name, exec)?, folder::open(&path, "status", exec)?);
-        let changes = engine.inner().watcher()?.folder(&path)?;
-        let over = Over::watch(engine, &row)?;
-        let source = Arc::new(Source { id: id.clone(), stream, spool, status });
-        Ok(Self { engine: engine.clone(), source, changes, over, offset })
+        let (id, exec) = (id.clone(), exec.clone());
+        let (source, changes, over) =
+            engine.blocking(move |inner| Source::open(inner, id, &exec, stream)).await?;
+        Ok(Self { engine: engine.clone(), source: Arc::new(source), changes, over, offset })
     }
 
     /// The next bytes (1 to 256 KiB), `None` at the end: the command has ended and everything was read. Waits while there is nothing.
@@ -101,6 +94,23 @@ impl OutputReader {
 }
 
 impl Source {
+    fn open(
+        inner: &Inner,
+        id: SandboxId,
+        exec: &ExecId,
+        stream: OutputStream,
+    ) -> Result<(Self, Watch, Over)> {
+        let row = inner.store.sandbox_row(&id)?;
+        let path = folder::path(inner, &id, exec);
+        let name = match stream {
+            OutputStream::Stdout => "stdout",
+            OutputStream::Stderr => "stderr",
+        };
+        let (spool, status) = (folder::open(&path, name, exec)?, folder::open(&path, "status", exec)?);
+        let (changes, over) = (folder::watch(inner, &id, exec)?, Over::watch(inner, &row)?);
+        Ok((Self { id, stream, spool, status }, changes, over))
+    }
+
     fn read(&self, inner: &Inner, offset: u64) -> Result<Piece> {
         // The status before the spool: what it calls final is in the spool then.
         let length = self.final_length()?;

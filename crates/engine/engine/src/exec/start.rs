@@ -3,18 +3,19 @@
 use super::{
     ExecSpec,
     folder::{self, Claim},
-    user::{self, User},
+    user,
 };
 use crate::{
     agent::{Agent, ExecBody, ExecFiles, Refusal},
-    engine::Engine,
+    engine::{Engine, Inner},
     error::{Error, ErrorKind, Result},
     id::{ExecId, SandboxId},
-    lifecycle::plan,
+    lifecycle::{plan, settle::settle},
     protocol::stage,
-    store::SandboxRow,
+    store::{Phase, SandboxRow},
 };
 use rustix::io::Errno;
+use std::sync::Arc;
 
 const SIGKILL: u32 = 9;
 
@@ -22,25 +23,22 @@ const SIGKILL: u32 = 9;
 /// started or one that is not.
 pub(crate) async fn start(engine: &Engine, id: &SandboxId, spec: ExecSpec) -> Result<ExecId> {
     check(&spec)?;
-    let row = engine.row(id).await?;
-    row.require_running()?;
-    let (body, nameless) = (engine.clone(), spec.id.is_none());
+    let (body, id, nameless) = (engine.clone(), id.clone(), spec.id.is_none());
     let started = engine.detached(async move {
-        begin(&body, &row, spec, false).await.map(|exec| Started { engine: body, row, exec, kill: nameless })
+        begin(&body, &id, spec, false).await.map(|exec| Started { engine: body, id, exec, kill: nameless })
     });
     Ok(started.await?.take())
 }
 
 /// Starts the main command of a sandbox that is being made.
 pub(crate) async fn start_main(engine: &Engine, id: &SandboxId, spec: ExecSpec) -> Result<()> {
-    let row = engine.row(id).await?;
-    begin(engine, &row, spec, true).await.map(|_exec| ())
+    begin(engine, id, spec, true).await.map(|_exec| ())
 }
 
 /// A started command on its way to the caller. Dropped there, one whose id nobody knows is killed.
 struct Started {
     engine: Engine,
-    row: SandboxRow,
+    id: SandboxId,
     exec: ExecId,
     kill: bool,
 }
@@ -55,7 +53,7 @@ impl Started {
 impl Drop for Started {
     fn drop(&mut self) {
         if let (true, Ok(runtime)) = (self.kill, tokio::runtime::Handle::try_current()) {
-            let (dir, exec) = (self.engine.inner().store.sandbox_dir(&self.row.info.id), self.exec.clone());
+            let (dir, exec) = (self.engine.inner().store.sandbox_dir(&self.id), self.exec.clone());
             drop(runtime.spawn(async move {
                 if let Ok(agent) = Agent::connect(&dir).await {
                     // One that has ended needs no kill; a sandbox that has ended killed it.
@@ -81,35 +79,69 @@ fn check(spec: &ExecSpec) -> Result<()> {
     Ok(())
 }
 
-async fn begin(engine: &Engine, row: &SandboxRow, spec: ExecSpec, main: bool) -> Result<ExecId> {
-    let id = &row.info.id;
-    let exec = spec.id.clone().unwrap_or_else(ExecId::random);
-    let path = folder::path(engine.inner(), id, &exec);
-    let claim = engine.blocking(move |_| folder::claim(path)).await?;
-    if claim.started {
-        claim.require_same(&exec, spec.fingerprint.as_deref())?;
-        return Ok(exec);
-    }
-    match ask(engine, row, &spec, &exec, &claim, main).await {
+/// A command about to be asked for.
+struct Prepared {
+    exec: ExecId,
+    claim: Claim,
+    /// `None` when it was started before.
+    files: Option<ExecFiles>,
+    /// Who runs it, as the image or the caller writes it.
+    user: String,
+}
+
+async fn begin(engine: &Engine, id: &SandboxId, spec: ExecSpec, main: bool) -> Result<ExecId> {
+    let (name, spec) = (id.clone(), Arc::new(spec));
+    let asked = Arc::clone(&spec);
+    let prepared = engine.blocking(move |inner| prepare(inner, &name, &asked, main)).await?;
+    let Prepared { exec, claim, files: Some(files), user } = prepared else { return Ok(prepared.exec) };
+    match ask(engine, id, &spec, &exec, (files, user), main).await {
         Ok(()) => Ok(exec),
         Err(error) => {
-            engine.blocking(move |_| claim.discard()).await?;
+            // What cannot be removed has no status and is taken over by the next start of the same id.
+            drop(engine.blocking(move |_| claim.discard()).await);
             Err(error)
         }
     }
 }
 
+fn prepare(inner: &Inner, id: &SandboxId, spec: &ExecSpec, main: bool) -> Result<Prepared> {
+    let row = living(inner, id, main)?;
+    let exec = spec.id.clone().unwrap_or_else(ExecId::random);
+    let claim = folder::claim(folder::path(inner, id, &exec))?;
+    if claim.started {
+        claim.require_same(&exec, spec.fingerprint.as_deref())?;
+        return Ok(Prepared { exec, claim, files: None, user: String::new() });
+    }
+    let user = match spec.uid {
+        Some(uid) => uid.to_string(),
+        None => inner.store.image_row(row.info.image.as_str())?.content.user,
+    };
+    let files = Some(files(&claim, spec)?);
+    claim.remember(spec.fingerprint.as_deref())?;
+    Ok(Prepared { exec, claim, files, user })
+}
+
+/// The row of a sandbox that can run commands. Whether its agent lives shows when it is asked; only what must be mended first is.
+fn living(inner: &Inner, id: &SandboxId, main: bool) -> Result<SandboxRow> {
+    let row = inner.store.sandbox_row(id)?;
+    if main || (row.phase() == Phase::Running && !row.frozen) {
+        return Ok(row);
+    }
+    let row = settle(inner, row)?;
+    row.require_running()?;
+    Ok(row)
+}
+
 async fn ask(
     engine: &Engine,
-    row: &SandboxRow,
+    id: &SandboxId,
     spec: &ExecSpec,
     exec: &ExecId,
-    claim: &Claim,
+    (files, user): (ExecFiles, String),
     main: bool,
 ) -> Result<()> {
-    let user = ids(engine, row, spec).await?;
-    let files = files(claim, spec)?;
-    claim.remember(spec.fingerprint.as_deref())?;
+    let agent = Agent::connect(&engine.inner().store.sandbox_dir(id)).await?;
+    let user = user::resolve(engine, &agent, &user).await?;
     let body = ExecBody {
         argv: spec.argv.clone(),
         env: spec.env.clone(),
@@ -122,19 +154,7 @@ async fn ask(
         main,
         merge: spec.merge_stderr,
     };
-    let agent = Agent::connect(&engine.inner().store.sandbox_dir(&row.info.id)).await?;
     agent.exec(exec.as_str(), body, files).await.map_err(|refusal| not_started(spec, refusal))
-}
-
-async fn ids(engine: &Engine, row: &SandboxRow, spec: &ExecSpec) -> Result<User> {
-    let wanted = match spec.uid {
-        Some(uid) => uid.to_string(),
-        None => {
-            let image = row.info.image.clone();
-            engine.blocking(move |inner| inner.store.image_row(image.as_str())).await?.content.user
-        }
-    };
-    user::resolve(engine, &row.info.id, &wanted).await
 }
 
 /// The files of a command. Both output spools exist always, so that a reader of a discarded stream finds its end.

@@ -8,6 +8,7 @@ use crate::{
     id::{ExecId, SandboxId},
     lifecycle::wait::Over,
     sandbox::SandboxState,
+    watch::Watch,
 };
 use std::time::SystemTime;
 
@@ -19,24 +20,26 @@ pub(crate) async fn now(engine: &Engine, id: &SandboxId, exec: &ExecId) -> Resul
 
 /// Waits for its end.
 pub(crate) async fn wait(engine: &Engine, id: &SandboxId, exec: &ExecId) -> Result<ExecState> {
-    let row = engine.row(id).await?;
-    let path = folder::path(engine.inner(), id, exec);
-    if !path.exists() {
-        return Err(folder::unknown(exec));
-    }
-    let mut changes = engine.inner().watcher()?.folder(&path)?;
-    let mut over = Over::watch(engine, &row)?;
-    loop {
-        changes.mark_seen();
-        let state = now(engine, id, exec).await?;
-        if state.end.is_some() {
-            return Ok(state);
-        }
+    let (name, command) = (id.clone(), exec.clone());
+    let (mut changes, mut over, mut state) =
+        engine.blocking(move |inner| watch(inner, &name, &command)).await?;
+    while state.end.is_none() {
         tokio::select! {
             () = changes.changed() => {}
             () = over.happened() => {}
         }
+        changes.mark_seen();
+        state = now(engine, id, exec).await?;
     }
+    Ok(state)
+}
+
+/// Watches a command, then looks at it.
+fn watch(inner: &Inner, id: &SandboxId, exec: &ExecId) -> Result<(Watch, Over, ExecState)> {
+    let row = inner.store.sandbox_row(id)?;
+    let changes = folder::watch(inner, id, exec)?;
+    let over = Over::watch(inner, &row)?;
+    Ok((changes, over, read(inner, id, exec)?))
 }
 
 fn read(inner: &Inner, id: &SandboxId, exec: &ExecId) -> Result<ExecState> {

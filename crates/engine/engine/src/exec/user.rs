@@ -1,10 +1,10 @@
 //! Under which ids a command runs.
 
 use crate::{
+    agent::Agent,
     engine::Engine,
     error::{Error, Result},
     files,
-    id::SandboxId,
 };
 use std::os::fd::OwnedFd;
 
@@ -21,11 +21,11 @@ pub(crate) struct User {
 
 /// Resolves an image's `USER` (name or id, with or without `:group`; empty is root) by the sandbox's own tables, as an OCI runtime
 /// does. An id that no table knows has group 0.
-pub(super) async fn resolve(engine: &Engine, id: &SandboxId, user: &str) -> Result<User> {
+pub(super) async fn resolve(engine: &Engine, agent: &Agent, user: &str) -> Result<User> {
     if matches!(user, "" | "0" | "root" | "0:0" | "root:root") {
         return Ok(User::default());
     }
-    let root = crate::agent::Agent::connect(&engine.inner().store.sandbox_dir(id)).await?.root().await?;
+    let root = agent.root().await?;
     let wanted = user.to_owned();
     engine.blocking(move |_| lookup(&wanted, &table(&root, "/etc/passwd"), &table(&root, "/etc/group"))).await
 }

@@ -12,14 +12,21 @@ use openlattice_images::{
     IdRange, LayerId, LayerSink, build_host_skeleton, build_usr_mask, skeleton_fingerprint,
 };
 use rustix::fs::FlockOperation;
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
 
 /// Its name, which no import may take.
 pub(crate) const NAME: &str = "host";
 
+/// How long the machine's state is believed to be what it was.
+const FRESH: Duration = Duration::from_secs(5);
+
 /// The image, built when there is none yet or the machine has changed since.
 pub(crate) fn ensure(inner: &Inner) -> Result<ImageRow> {
-    let fingerprint = skeleton_fingerprint();
+    let fingerprint = inner.host_fingerprint();
     let current = |inner: &Inner| {
         Ok::<_, Error>(inner.store.find_image(NAME)?.filter(|row| row.content.fingerprint == fingerprint))
     };
@@ -30,6 +37,21 @@ pub(crate) fn ensure(inner: &Inner) -> Result<ImageRow> {
     match current(inner)? {
         Some(row) => Ok(row),
         None => build(inner, fingerprint.clone()),
+    }
+}
+
+impl Inner {
+    /// What the image `host` is built from, looked at anew after a while: it takes some milliseconds.
+    fn host_fingerprint(&self) -> String {
+        let mut known = self.host.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((at, fingerprint)) if at.elapsed() < FRESH => fingerprint.clone(),
+            _ => {
+                let fingerprint = skeleton_fingerprint();
+                *known = Some((Instant::now(), fingerprint.clone()));
+                fingerprint
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Waits for the end of a sandbox.
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, Inner},
     error::Result,
     id::SandboxId,
     sandbox::SandboxInfo,
@@ -28,7 +28,7 @@ async fn until_ended(engine: &Engine, id: &SandboxId) -> Result<SandboxInfo> {
         if row.phase() == Phase::Ended {
             return Ok(row.info);
         }
-        Over::watch(engine, &row)?.happened().await;
+        Over::watch(engine.inner(), &row)?.happened().await;
     }
 }
 
@@ -38,9 +38,9 @@ pub(crate) struct Over(Option<Watch>);
 
 impl Over {
     /// Watches the agent of a row.
-    pub(crate) fn watch(engine: &Engine, row: &SandboxRow) -> Result<Self> {
+    pub(crate) fn watch(inner: &Inner, row: &SandboxRow) -> Result<Self> {
         match row.agent {
-            Some(agent) => Ok(Self(engine.inner().watcher()?.agent(agent)?)),
+            Some(agent) => Ok(Self(inner.watcher()?.agent(agent)?)),
             None => Ok(Self(None)),
         }
     }
