@@ -84,6 +84,8 @@ fn take_identity(plan: &Plan, command: &Command<'_>) -> sys::Result<()> {
     sys::set_groups(command.groups())?;
     sys::set_gid(command.gid)?;
     sys::set_uid(command.uid)?;
+    // A change of identity resets it to the host's fs.suid_dumpable; until the filter is in place nobody inside may look in here.
+    sys::prctl(sys::PR_SET_DUMPABLE, 0)?;
     let kept = if command.uid == 0 { plan.capabilities } else { 0 };
     sys::set_capabilities(kept, kept)
 }

@@ -82,11 +82,11 @@ fn prepare_process() -> Result<()> {
 /// The old interface sets the score without the lower bound that `oom_score_adj` would set along with it and that all commands
 /// would inherit: with a bound of -1000 a command could protect itself.
 fn protect_from_oom() -> Result<()> {
-    let file = sys::open(sys::AT_FDCWD, c"/proc/self/oom_adj", sys::O_WRONLY)?;
-    match sys::write(file.raw(), b"-17") {
-        // A root without CAP_SYS_RESOURCE cannot protect anything; sandboxes work all the same.
-        Ok(_) | Err(Errno::EACCES) => Ok(()),
-        Err(errno) => Err(errno),
+    let protected = write_file(c"/proc/self/oom_adj", b"-17");
+    match protected {
+        // A root without CAP_SYS_RESOURCE cannot protect anything, nor a kernel without the interface; sandboxes work all the same.
+        Err(Errno::EACCES | Errno::ENOENT) => Ok(()),
+        other => other,
     }
 }
 

@@ -31,6 +31,7 @@ mod signals;
 mod start;
 mod stdin;
 mod sys;
+mod table;
 mod timers;
 
 /// Called by the entry point of `arch`.

@@ -1,6 +1,9 @@
 //! Memory without an allocator: the functions that the compiler calls, and mapped regions.
 
-#![allow(clippy::multiple_unsafe_ops_per_block, reason = "an address and the access to it are one step of a loop over bytes")]
+#![allow(
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "an address and the access to it are one step of a loop over bytes"
+)]
 
 use crate::sys::{self, Result};
 use core::slice;

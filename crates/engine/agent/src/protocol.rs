@@ -41,7 +41,7 @@ pub mod op {
     // Set-up channel (descriptor 0 of the launcher).
     /// Engine to launcher. Descriptors: plan memfd; then, where the host has cgroup v2, the directory to clone the agent into.
     pub const LAUNCH: u32 = 1;
-    /// Launcher to engine: the clone exists. Record PID (as the launcher sees it). The launcher exits after it.
+    /// Launcher to engine: the clone exists. Record PID (as the launcher sees it), descriptor: its pidfd. The launcher exits after it.
     pub const CLONED: u32 = 2;
     /// Engine to clone, after the id maps are written: descriptors as the ROLES record names them, in order.
     pub const SETUP: u32 = 3;
@@ -53,12 +53,13 @@ pub mod op {
     pub const HELLO: u32 = 16;
     /// Start a command. Records: EXEC_ID. Descriptors: body memfd, status file, then those the ROLES record names
     /// (role::STDIN, role::STDOUT, role::STDERR spools; an absent one is /dev/null). Reply when the new program runs or
-    /// failed to start (errno and stage; nothing is left then). A known id that still runs is answered with success and not run twice.
+    /// failed to start (errno and stage; nothing is left then). A known id that still runs is answered with success and not run twice;
+    /// EINPROGRESS: it is being started for another front; EEXIST: it has ended, and what it left behind still holds its output.
     pub const EXEC: u32 = 17;
     /// The stdin spool of EXEC_ID holds LENGTH bytes, and no more will come if EOF is 1. Reply errno ESRCH: no such running exec;
     /// EPIPE: the command closed its input.
     pub const STDIN: u32 = 18;
-    /// Reply: LENGTH = bytes handed to the command so far.
+    /// Reply: LENGTH = bytes handed to the command so far, EOF = 1 when its input is closed.
     pub const STDIN_STATUS: u32 = 19;
     /// Send SIGNAL to EXEC_ID: to its process group, or with TREE = 1 SIGKILL to everything it started.
     pub const SIGNAL: u32 = 20;
@@ -104,7 +105,7 @@ pub mod tag {
     pub const READ_ONLY: u32 = 36;
     /// u64 milliseconds from READY to the end of the sandbox; 0 = none.
     pub const LIFETIME_MS: u32 = 37;
-    /// u64 milliseconds without a running command or a request until the end; 0 = none.
+    /// u64 milliseconds without a running command or a request (HELLO and STDIN_STATUS do not count) until the end; 0 = none.
     pub const IDLE_MS: u32 = 38;
     /// u32: id inside the user namespace under which the agent runs after set-up (not the workload's).
     pub const AGENT_UID: u32 = 39;
