@@ -25,6 +25,7 @@ pub(crate) async fn run(account: &Account, id: &SandboxId) -> Result<SandboxInfo
     let mut info = match status {
         modal::SandboxStatus::Running => SandboxInfo::running(id.clone()),
         modal::SandboxStatus::Ended(end) => {
+            account.forget(id.as_str());
             let end = sandbox_end(&end);
             SandboxInfo { end: Some(end), ..SandboxInfo::new(id.clone(), SandboxState::Terminated) }
         }

@@ -23,6 +23,7 @@ use openlattice_modal_proto::task_command_router::{
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Status};
 
 /// One call that arrived.
@@ -91,11 +92,21 @@ pub struct Service {
 impl Fake {
     /// Listens on a free port and serves.
     pub async fn start() -> Self {
+        Self::on(Server::builder()).await
+    }
+
+    /// As [`start`](Self::start), behind TLS with this identity.
+    pub async fn start_with_tls(identity: Identity) -> Self {
+        let tls = ServerTlsConfig::new().identity(identity);
+        Self::on(Server::builder().tls_config(tls).unwrap()).await
+    }
+
+    async fn on(mut server: Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State { exit: Some(ExitStatus::Code(0)), ..State::default() }));
         let service = Service { address, state: Arc::clone(&state) };
-        let serving = tonic::transport::Server::builder()
+        let serving = server
             .add_service(ModalClientServer::new(service.clone()))
             .add_service(TaskCommandRouterServer::new(service))
             .serve_with_incoming(TcpListenerStream::new(listener));

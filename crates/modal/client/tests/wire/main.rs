@@ -8,6 +8,7 @@ mod build;
 mod exec;
 mod retry;
 mod sandbox;
+mod tls;
 mod token;
 
 use fake::Fake;
