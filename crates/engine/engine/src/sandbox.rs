@@ -83,7 +83,7 @@ pub struct Limits {
     pub memory_bytes: Option<u64>,
     /// Processor time in thousandths of a processor.
     pub milli_cpus: Option<u64>,
-    /// Processes and threads.
+    /// Processes and threads; `None` is 4096 all the same, because a fork bomb must not reach the host.
     pub pids: Option<u64>,
 }
 

@@ -14,7 +14,7 @@ use crate::{
     protocol::stage,
     store::{Phase, SandboxRow},
 };
-use rustix::io::Errno;
+use rustix::{fs::FlockOperation, io::Errno};
 use std::sync::Arc;
 
 const SIGKILL: u32 = 9;
@@ -89,6 +89,18 @@ struct Prepared {
     user: String,
 }
 
+/// A start that failed. Without an answer it may have worked: its folder stays, and the next start of the same id finds out.
+struct NotStarted {
+    error: Error,
+    certain: bool,
+}
+
+impl From<Error> for NotStarted {
+    fn from(error: Error) -> Self {
+        Self { error, certain: true }
+    }
+}
+
 async fn begin(engine: &Engine, id: &SandboxId, spec: ExecSpec, main: bool) -> Result<ExecId> {
     let (name, spec) = (id.clone(), Arc::new(spec));
     let asked = Arc::clone(&spec);
@@ -96,9 +108,11 @@ async fn begin(engine: &Engine, id: &SandboxId, spec: ExecSpec, main: bool) -> R
     let Prepared { exec, claim, files: Some(files), user } = prepared else { return Ok(prepared.exec) };
     match ask(engine, id, &spec, &exec, (files, user), main).await {
         Ok(()) => Ok(exec),
-        Err(error) => {
-            // What cannot be removed has no status and is taken over by the next start of the same id.
-            drop(engine.blocking(move |_| claim.discard()).await);
+        Err(NotStarted { error, certain }) => {
+            if certain {
+                // What cannot be removed has no status and is taken over by the next start of the same id.
+                drop(engine.blocking(move |_| claim.discard()).await);
+            }
             Err(error)
         }
     }
@@ -127,6 +141,10 @@ fn living(inner: &Inner, id: &SandboxId, main: bool) -> Result<SandboxRow> {
     if main || (row.phase() == Phase::Running && !row.frozen) {
         return Ok(row);
     }
+    if row.frozen {
+        // A command that starts frozen would not answer: the snapshot is waited for, and a dead one's freeze lifted below.
+        drop(inner.lock_snapshot(id, FlockOperation::LockShared));
+    }
     let row = settle(inner, row)?;
     row.require_running()?;
     Ok(row)
@@ -139,7 +157,7 @@ async fn ask(
     exec: &ExecId,
     (files, user): (ExecFiles, String),
     main: bool,
-) -> Result<()> {
+) -> Result<(), NotStarted> {
     let agent = Agent::connect(&engine.inner().store.sandbox_dir(id)).await?;
     let user = user::resolve(engine, &agent, &user).await?;
     let body = ExecBody {
@@ -154,7 +172,10 @@ async fn ask(
         main,
         merge: spec.merge_stderr,
     };
-    agent.exec(exec.as_str(), body, files).await.map_err(|refusal| not_started(spec, refusal))
+    agent.exec(exec.as_str(), body, files).await.map_err(|refusal| {
+        let certain = !matches!(refusal, Refusal::Silent);
+        NotStarted { error: not_started(spec, refusal), certain }
+    })
 }
 
 /// The files of a command. Both output spools exist always, so that a reader of a discarded stream finds its end.

@@ -29,9 +29,19 @@ pub(crate) async fn wait(engine: &Engine, id: &SandboxId, exec: &ExecId) -> Resu
             () = over.happened() => {}
         }
         changes.mark_seen();
+        if let Some(ended) = recorded(engine.inner(), id, exec) {
+            return Ok(ended);
+        }
         state = now(engine, id, exec).await?;
     }
     Ok(state)
+}
+
+/// The usual end, which its agent has recorded. One small file that was just written: read where we are, since the way to a
+/// thread that may block and back costs more than the reading.
+fn recorded(inner: &Inner, id: &SandboxId, exec: &ExecId) -> Option<ExecState> {
+    let status = Status::open(&folder::path(inner, id, exec)).ok().flatten()?;
+    status.is_final().then(|| status.state(None))
 }
 
 /// Watches a command, then looks at it.
@@ -43,13 +53,11 @@ fn watch(inner: &Inner, id: &SandboxId, exec: &ExecId) -> Result<(Watch, Over, E
 }
 
 fn read(inner: &Inner, id: &SandboxId, exec: &ExecId) -> Result<ExecState> {
+    if let Some(ended) = recorded(inner, id, exec) {
+        return Ok(ended);
+    }
     let path = folder::path(inner, id, exec);
     let open = || Status::open(&path)?.ok_or_else(|| folder::unknown(exec));
-    if let Ok(status) = open()
-        && status.is_final()
-    {
-        return Ok(status.state(None));
-    }
     // The row first: what an agent recorded before its end is read after it.
     let over = ended_at(inner, id)?;
     Ok(open()?.state(over))

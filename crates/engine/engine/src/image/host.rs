@@ -9,7 +9,7 @@ use crate::{
     store::{ImageContent, ImageRow},
 };
 use openlattice_images::{
-    IdRange, LayerId, LayerSink, build_host_skeleton, build_usr_mask, skeleton_fingerprint,
+    IdRange, LayerId, LayerSink, build_host_skeleton, build_usr_mask, skeleton_fingerprint, usr_fingerprint,
 };
 use rustix::fs::FlockOperation;
 use std::{
@@ -38,6 +38,19 @@ pub(crate) fn ensure(inner: &Inner) -> Result<ImageRow> {
         Some(row) => Ok(row),
         None => build(inner, fingerprint.clone()),
     }
+}
+
+/// Refuses a snapshot that has changed a `/usr` which is not the machine's any more: what lies below those changes is another system.
+pub(crate) fn check_usr(image: &ImageRow) -> Result<()> {
+    let changed = image.content.usr.as_ref().is_some_and(|layers| layers.len() > 1);
+    if image.info.snapshot_of.is_none() || !changed || image.content.fingerprint == usr_fingerprint() {
+        return Ok(());
+    }
+    let message = format!(
+        "the snapshot {} changed /usr, and the machine's /usr has changed since: make it anew",
+        image.info.id
+    );
+    Err(Error::new(ErrorKind::FailedPrecondition, message))
 }
 
 impl Inner {
@@ -81,4 +94,25 @@ fn layer(sink: &LayerSink, prefix: &str, build: Build) -> Result<(String, u64)> 
     build(staged.path(), IDS).map_err(host_error)?;
     staged.publish(&id).map_err(file_error)?;
     Ok(layers::sized(sink, &id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_snapshot_that_changed_another_usr_is_refused() {
+        let layers = |count: usize| Some(vec![("l".to_owned(), 0); count]);
+        let check = |usr, fingerprint: &str| {
+            let content =
+                ImageContent { usr, fingerprint: fingerprint.to_owned(), ..ImageContent::default() };
+            let mut info = ImageInfo::empty(ImageId::random());
+            info.snapshot_of = Some(crate::id::SandboxId::random());
+            check_usr(&ImageRow { info, content })
+        };
+        assert_eq!(check(layers(2), "old").unwrap_err().kind(), ErrorKind::FailedPrecondition);
+        check(layers(2), &usr_fingerprint()).unwrap();
+        check(layers(1), "old").unwrap();
+        check(None, "").unwrap();
+    }
 }

@@ -7,7 +7,7 @@ use crate::{
     exec::{self, ExecSpec},
     files,
     id::{ExecId, SandboxId},
-    launch,
+    image, launch,
     lifecycle::{
         plan,
         undo::{Unfinished, undone},
@@ -23,6 +23,7 @@ pub(crate) async fn create(engine: &Engine, spec: SandboxSpec) -> Result<Sandbox
     plan::check_spec(&spec)?;
     require_root()?;
     let image = engine.image_row(&spec.image).await?;
+    image::host::check_usr(&image)?;
     let body = engine.clone();
     let (info, unfinished) = engine.detached(async move { make(&body, spec, image).await }).await?;
     unfinished.keep();

@@ -52,7 +52,7 @@ impl Instruction {
         Self { code: JUMP_IF_ANY_BIT, if_true, if_false, k }
     }
 
-    pub(super) fn to_bytes(&self) -> [u8; 8] {
+    pub(super) fn to_bytes(self) -> [u8; 8] {
         let [c0, c1] = self.code.to_ne_bytes();
         let [k0, k1, k2, k3] = self.k.to_ne_bytes();
         [c0, c1, self.if_true, self.if_false, k0, k1, k2, k3]
@@ -67,7 +67,7 @@ pub(super) fn run(program: &[Instruction], number: u32, arch: u32, arguments: [u
         ARCH => arch,
         16.. => {
             let argument = arguments[usize::try_from((offset - 16) / 8).expect("small")];
-            let half = if (offset - 16) % 8 == 0 { argument } else { argument >> 32 };
+            let half = if (offset - 16).is_multiple_of(8) { argument } else { argument >> 32 };
             u32::try_from(half & 0xffff_ffff).expect("masked")
         }
         _ => panic!("load of {offset}"),

@@ -10,5 +10,5 @@ mod policy;
 
 /// The filter as the bytes of `struct sock_filter[]` in native byte order (see `linux/filter.h`), for `SECCOMP_SET_MODE_FILTER`.
 pub(crate) fn program() -> Vec<u8> {
-    compile::compile(&policy::rules()).iter().flat_map(bpf::Instruction::to_bytes).collect()
+    compile::compile(&policy::rules()).into_iter().flat_map(bpf::Instruction::to_bytes).collect()
 }

@@ -1,6 +1,6 @@
 //! Fronts that are killed: another one goes on where they stopped.
 
-use crate::support::{Store, able, command, names, outcome, text};
+use crate::support::{Store, able, agent_pid, command, names, outcome, text};
 use openlattice_engine::{
     EndReason, Engine, EngineConfig, ExecEnd, ExecId, OutputStream, Owner, SandboxFilter, SandboxId,
     SandboxInfo, SandboxSpec, SandboxState, SnapshotSpec,
@@ -186,15 +186,6 @@ async fn a_killed_agent_is_a_loss_and_its_outputs_stay() {
     assert_eq!(state.end, Some(ExecEnd::SandboxEnded));
     assert_eq!(text(&store.engine, &id, &exec, OutputStream::Stdout).await, "before\n");
     store.close().await;
-}
-
-/// The process in the sandbox's agent group.
-fn agent_pid(store: &str, id: &SandboxId) -> rustix::process::Pid {
-    let wanted = format!("/openlattice/{store}/{id}/agent");
-    let found = names(Path::new("/proc")).into_iter().find(|pid| {
-        std::fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|groups| groups.contains(&wanted))
-    });
-    rustix::process::Pid::from_raw(found.unwrap().parse().unwrap()).unwrap()
 }
 
 #[test]

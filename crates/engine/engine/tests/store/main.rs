@@ -11,6 +11,7 @@ mod support;
 mod crash;
 mod exec;
 mod files;
+mod gc;
 mod image;
 mod lifecycle;
 mod smoke;

@@ -179,3 +179,12 @@ pub(crate) async fn text(engine: &Engine, id: &SandboxId, exec: &ExecId, stream:
     assert_eq!(reader.offset(), bytes.len() as u64);
     String::from_utf8(bytes).unwrap()
 }
+
+/// The process in the sandbox's agent group.
+pub(crate) fn agent_pid(store: &str, id: &SandboxId) -> rustix::process::Pid {
+    let wanted = format!("/openlattice/{store}/{id}/agent");
+    let found = names(Path::new("/proc")).into_iter().find(|pid| {
+        std::fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|groups| groups.contains(&wanted))
+    });
+    rustix::process::Pid::from_raw(found.unwrap().parse().unwrap()).unwrap()
+}
