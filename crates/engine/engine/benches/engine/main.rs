@@ -14,6 +14,7 @@ use std::error::Error;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use crun::{Crun, Filter};
 use report::{Gate, Samples};
 
 /// Rounds that count.
@@ -40,22 +41,21 @@ fn main() -> Outcome<ExitCode> {
 fn measure() -> Outcome<Vec<Gate>> {
     let folder = tempfile::Builder::new().prefix("openlattice-bench-").tempdir()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut crun = crun::Crun::start(&folder.path().join("bundle"))?;
-    let lattice = lattice::Lattice::open(&runtime, &folder.path().join("store"))?;
+    let mut crun = Crun::start(&folder.path().join("crun"), PROGRAM, Filter::EveryAbi)?;
+    let mut crun_one = Crun::start(&folder.path().join("crun-one"), PROGRAM, Filter::OneAbi)?;
+    let mut lattice = lattice::Lattice::open(&runtime, &folder.path().join("store"))?;
     let standing = lattice.create()?;
     let mut times = Times::default();
     for round in 0..WARM_UP + ROUNDS {
-        let taken = [
-            crun.run(PROGRAM)?,
-            lattice.create_and_exec(PROGRAM)?,
-            spawn()?,
-            lattice.exec(&standing, PROGRAM)?,
-        ];
+        let (crun, crun_one) = (crun.run()?, crun_one.run()?);
+        let [create, created] = lattice.create_and_exec(PROGRAM)?;
+        let taken = [crun, crun_one, create, created, spawn()?, lattice.exec(&standing, PROGRAM)?];
         if round >= WARM_UP {
             times.push(taken);
         }
     }
     lattice.remove(&standing)?;
+    lattice.remove_all()?;
     let pss = idle::pss(&lattice)?;
     folder.close()?;
     Ok(times.gates(&pss))
@@ -71,15 +71,19 @@ fn spawn() -> Outcome<Duration> {
 #[derive(Default)]
 struct Times {
     crun: Samples,
+    crun_one: Samples,
     create: Samples,
+    created: Samples,
     spawn: Samples,
     exec: Samples,
 }
 
 impl Times {
-    fn push(&mut self, [crun, create, spawn, exec]: [Duration; 4]) {
+    fn push(&mut self, [crun, crun_one, create, created, spawn, exec]: [Duration; 6]) {
         self.crun.push(crun);
+        self.crun_one.push(crun_one);
         self.create.push(create);
+        self.created.push(created);
         self.spawn.push(spawn);
         self.exec.push(exec);
     }
@@ -87,7 +91,9 @@ impl Times {
     fn gates(&self, pss: &Samples) -> Vec<Gate> {
         println!("{ROUNDS} rounds, {PROGRAM}, milliseconds: smallest / median / 95th percentile");
         self.crun.print("crun run with limits and seccomp");
+        self.crun_one.print("  its filter for one interface");
         self.create.print("create to first exec done");
+        self.created.print("  of that: create");
         self.spawn.print("plain spawn");
         self.exec.print("exec");
         pss.print("agent PSS in KiB, 50 idle");
