@@ -11,7 +11,7 @@ use crate::{
     shared::Shared,
     status,
 };
-use openlattice_engine::{ErrorKind, SandboxId, SandboxInfo, SandboxSpec, SandboxState};
+use openlattice_engine::{EndReason, ErrorKind, SandboxId, SandboxInfo, SandboxSpec, SandboxState};
 use openlattice_modal_proto::client::{Sandbox, SandboxTag, SecretSource};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -111,6 +111,10 @@ pub(super) fn tags(tags: Vec<SandboxTag>) -> Result<BTreeMap<String, String>, St
     Ok(map)
 }
 
+fn was_never_ready(info: &SandboxInfo) -> bool {
+    matches!(&info.state, SandboxState::Ended(end) if end.reason == EndReason::Failed)
+}
+
 struct Making {
     shared: Arc<Shared>,
     method: &'static str,
@@ -120,9 +124,17 @@ struct Making {
 
 impl Making {
     async fn run(self, mut spec: SandboxSpec) -> Result<SandboxInfo, Status> {
-        let (id, repeated) = self.reserve().await?;
-        if repeated && let Some(info) = self.known(&id).await? {
-            return Ok(info);
+        let (mut id, repeated) = self.reserve().await?;
+        if repeated {
+            match self.known(&id).await? {
+                // Its creator was killed midway: the engine has taken it back, and its id is used up.
+                Some(info) if was_never_ready(&info) => {
+                    self.release().await?;
+                    (id, _) = self.reserve().await?;
+                }
+                Some(info) => return Ok(info),
+                None => {}
+            }
         }
         spec.id = Some(id.clone());
         let error = match self.shared.engine.create(spec).await {
@@ -136,10 +148,16 @@ impl Making {
         {
             return Ok(info);
         }
-        if let Some(key) = &self.key {
-            self.shared.state.release(self.method, key).await?;
-        }
+        self.release().await?;
         Err(status::from_engine(error))
+    }
+
+    /// Forgets the call, so that its repetition starts anew.
+    async fn release(&self) -> Result<(), Status> {
+        match &self.key {
+            Some(key) => self.shared.state.release(self.method, key).await,
+            None => Ok(()),
+        }
     }
 
     /// The id to use; for a key that came before, the id of then.

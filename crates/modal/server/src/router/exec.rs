@@ -39,6 +39,7 @@ pub(super) async fn start(
     Ok(Response::new(proto::TaskExecStartResponse {}))
 }
 
+/// Every field of a start but `runtime_debug`, which asks for logs of a runtime that is not here.
 async fn spec(shared: &Shared, id: ExecId, request: proto::TaskExecStartRequest) -> Result<ExecSpec, Status> {
     let stdout = request.stdout_config();
     let stderr = request.stderr_config();
