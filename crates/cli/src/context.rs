@@ -29,9 +29,14 @@ impl Context {
         providers::open(&self.provider, &self.state_dir).await
     }
 
+    /// Whether the chosen provider is this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        self.provider == providers::DEFAULT
+    }
+
     /// Opens the local store, for what only it has; refuses another provider's name.
     pub(crate) async fn engine(&self, command: &str) -> Result<Engine> {
-        if self.provider != providers::DEFAULT {
+        if !self.is_local() {
             let text = format!("`{command}` is about the local store\nhint: leave --provider out");
             return Err(Failure::new(openlattice::ErrorKind::Unsupported, text));
         }

@@ -76,6 +76,18 @@ fn g5_gc_ends_the_node_of_a_killed_run() {
 }
 
 #[test]
+fn g5_gc_over_the_wire_ends_the_node_of_a_killed_run() {
+    let Some(store) = Store::new("killed run over the wire") else { return };
+    let mut running = store.start(&["run", "--provider", "modal", "--", "sh", "-c", "echo ready; sleep 600"]);
+    assert_eq!(running.line(), "ready");
+    let node = store.nodes(false).remove(0);
+    running.kill();
+    let report = store.ok(&["gc", "--provider", "modal"]);
+    assert!(report.contains(&format!("ended {}", node["id"].as_str().unwrap())), "{report}");
+    assert!(store.nodes(false).is_empty(), "a node is left");
+}
+
+#[test]
 fn a_signal_before_the_command_leaves_nothing() {
     let Some(store) = Store::new("early signal") else { return };
     // The name that its main thread has once the program runs: from then on the signal is caught or ends it.
