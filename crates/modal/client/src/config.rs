@@ -28,6 +28,7 @@ pub struct Config {
     pub(crate) sandbox_v2: bool,
     pub(crate) max_throttle_wait: Option<Duration>,
     pub(crate) extra_roots: Vec<Vec<u8>>,
+    pub(crate) extra_headers: Vec<(String, Secret)>,
 }
 
 impl Config {
@@ -42,6 +43,7 @@ impl Config {
             sandbox_v2: true,
             max_throttle_wait: None,
             extra_roots: Vec::new(),
+            extra_headers: Vec::new(),
         }
     }
 
@@ -67,10 +69,12 @@ impl Config {
 
     /// Sets the server's address: `http://host[:port]` (HTTP/2 without TLS) or `https://host[:port]`.
     ///
+    /// Of several addresses with commas between, as Modal's Python client takes them, the first is used.
+    ///
     /// # Errors
     /// [`ErrorKind::InvalidConfig`](crate::ErrorKind::InvalidConfig) for any other form.
     pub fn with_server_url(mut self, url: &str) -> Result<Self, Error> {
-        self.server = ServerUrl::parse(url)?;
+        self.server = ServerUrl::parse(url.split(',').next().unwrap_or_default().trim())?;
         Ok(self)
     }
 
@@ -106,6 +110,13 @@ impl Config {
     #[must_use]
     pub fn with_root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.extra_roots.push(pem.into());
+        self
+    }
+
+    /// Adds a header to every call to the control plane, replacing one of the same name.
+    #[must_use]
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
+        self.extra_headers.push((name.into(), value.into()));
         self
     }
 

@@ -91,7 +91,6 @@ fn start_request(task_id: &str, id: &str, spec: &ExecSpec) -> wire::TaskExecStar
         stderr_config: stderr.into(),
         timeout_secs: spec.timeout.map(whole_seconds),
         workdir: spec.workdir.clone(),
-        secret_ids: spec.secrets.iter().map(|secret| secret.as_str().to_owned()).collect(),
         pty_info: spec.pty.map(spec::pty_info),
         secret_sources: secret_sources(&spec.secrets, &spec.env),
         ..Default::default()

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -35,6 +35,11 @@ impl Headers {
         let host =
             config.server.host().parse().map_err(|_| Error::config("the server's host is not plain text"))?;
         base.insert("x-modal-host", host);
+        for (name, value) in &config.extra_headers {
+            let key: MetadataKey<Ascii> =
+                name.parse().map_err(|_| Error::config(format!("{name:?} is not a header's name")))?;
+            base.insert(key, sensitive(value, "a header's value")?);
+        }
         Ok(Self { base })
     }
 
@@ -97,6 +102,10 @@ mod tests {
         assert_eq!(metadata.get("x-modal-host").unwrap(), "api.modal.com");
         assert!(!format!("{metadata:?} {headers:?}").contains("hunter2"));
         assert!(Headers::new(&Config::new("ak\n1", "s")).is_err());
+        let extra = Headers::new(&Config::new("a", "s").with_header("x-extra", "hunter2")).unwrap();
+        assert_eq!(extra.for_call().get("x-extra").unwrap(), "hunter2");
+        assert!(!format!("{extra:?}").contains("hunter2"));
+        assert!(Headers::new(&Config::new("a", "s").with_header("not a name", "v")).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Making a sandbox, once, and leaving none behind when that fails or nobody waits for it.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use openlattice::{
 };
 use openlattice_modal_client as modal;
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::account::Account;
@@ -23,6 +24,8 @@ use crate::{gpu, image, list, owner, plan, setup, tag};
 const ATTEMPT: &str = "openlattice_attempt";
 /// How often a key that somebody else is using at the same moment is looked up again.
 const KEY_ROUNDS: u32 = 50;
+/// How long a create call that nobody waits for may take to its answer; after that the sandbox is looked for by its label.
+const GRACE: Duration = Duration::from_secs(60);
 const KEY_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is to be made.
@@ -55,10 +58,15 @@ async fn make(
     reply: &mut oneshot::Sender<Result<Made>>,
 ) -> Result<Made> {
     let label = Uuid::new_v4().simple().to_string();
+    let mut obtaining = pin!(obtain(account, order, &label));
     let obtained = tokio::select! {
         biased;
-        () = reply.closed() => Err(given_up(order.attempt)),
-        obtained = obtain(account, order, &label) => obtained,
+        () = reply.closed() => match timeout(GRACE, obtaining.as_mut()).await {
+            // It is made by now, so that ending it cannot miss it.
+            Ok(obtained) => obtained,
+            Err(_) => Err(given_up(order.attempt)),
+        },
+        obtained = obtaining.as_mut() => obtained,
     };
     let made = match obtained {
         Ok(made) => made,

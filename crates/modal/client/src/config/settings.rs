@@ -16,6 +16,7 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub(super) struct Settings {
     profile: Profile,
     extra_roots: Vec<Vec<u8>>,
+    extra_headers: Vec<(String, Secret)>,
 }
 
 impl Settings {
@@ -28,7 +29,7 @@ impl Settings {
     pub(super) fn from_profile_only(name: &str) -> Result<Self, Error> {
         let sections = profile::read(&config_file(&|name| std::env::var(name).ok())?)?;
         let profile = profile::choose(&sections, Some(name))?.unwrap_or_default();
-        Ok(Self { profile, extra_roots: Vec::new() })
+        Ok(Self { profile, extra_roots: Vec::new(), extra_headers: Vec::new() })
     }
 
     fn from_lookup(variables: Lookup<'_>) -> Result<Self, Error> {
@@ -57,12 +58,14 @@ impl Settings {
         }
         let extra_roots =
             set("SSL_CERT_FILE").map(|file| read_roots(&file)).transpose()?.into_iter().collect();
-        Ok(Self { profile, extra_roots })
+        let extra_headers =
+            set("MODAL_OVERRIDE_HEADERS").map(|text| headers(&text)).transpose()?.unwrap_or_default();
+        Ok(Self { profile, extra_roots, extra_headers })
     }
 
     /// Checks the settings and turns them into a configuration.
     pub(super) fn into_config(self) -> Result<Config, Error> {
-        let Self { profile, extra_roots } = self;
+        let Self { profile, extra_roots, extra_headers } = self;
         let (token_id, token_secret) = credentials(&profile)?;
         let server = profile.server_url.as_deref().unwrap_or(DEFAULT_SERVER_URL);
         let mut config = Config::new(token_id, token_secret).with_server_url(server)?;
@@ -71,6 +74,7 @@ impl Settings {
         config.sandbox_v2 = profile.sandbox_v2.is_none_or(|flag| flag.is_on());
         config.max_throttle_wait = profile.max_throttle_wait.map(Duration::from_secs);
         config.extra_roots = extra_roots;
+        config.extra_headers = extra_headers;
         Ok(config)
     }
 }
@@ -91,6 +95,16 @@ fn credentials(profile: &Profile) -> Result<(Secret, Secret), Error> {
             "no Modal credentials; set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET or make a profile in ~/.modal.toml",
         )),
     }
+}
+
+/// Reads `name:value,name:value`. Values may be credentials and are not repeated in the error.
+fn headers(text: &str) -> Result<Vec<(String, Secret)>, Error> {
+    let wrong = || Error::config("MODAL_OVERRIDE_HEADERS is malformed; name:value,name:value is expected");
+    let pair = |entry: &str| {
+        let (name, value) = entry.split_once(':').ok_or_else(wrong)?;
+        Ok((name.trim().to_ascii_lowercase(), Secret::new(value.trim())))
+    };
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(pair).collect()
 }
 
 fn config_file(variables: Lookup<'_>) -> Result<PathBuf, Error> {
@@ -167,6 +181,23 @@ mod tests {
         let set = config(FILE, &[("MODAL_MAX_THROTTLE_WAIT", "7")]).unwrap();
         assert_eq!(set.max_throttle_wait, Some(Duration::from_secs(7)));
         assert!(config(FILE, &[("MODAL_MAX_THROTTLE_WAIT", "soon")]).is_err());
+    }
+
+    #[test]
+    fn extra_headers_are_pairs() {
+        let set = config(FILE, &[("MODAL_OVERRIDE_HEADERS", "X-One: 1, x-two:a:b,")]).unwrap();
+        let pairs: Vec<_> =
+            set.extra_headers.iter().map(|(name, value)| (name.as_str(), value.reveal())).collect();
+        assert_eq!(pairs, [("x-one", "1"), ("x-two", "a:b")]);
+        let error = config(FILE, &[("MODAL_OVERRIDE_HEADERS", "hush")]).unwrap_err();
+        assert!(!error.to_string().contains("hush"));
+    }
+
+    #[test]
+    fn of_several_addresses_the_first_is_used() {
+        let set =
+            config(FILE, &[("MODAL_SERVER_URL", "https://api.modal.com,https://api.modal2.com")]).unwrap();
+        assert_eq!(set.server_url(), DEFAULT_SERVER_URL);
     }
 
     #[test]

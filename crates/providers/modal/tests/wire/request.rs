@@ -1,11 +1,12 @@
 //! What a spec becomes on the wire.
 
 use openlattice::{
-    ComputeProvider, ErrorKind, ProvisionSpec, SandboxId, SnapshotKind, SnapshotRef, Subject, Timestamp,
+    ComputeProvider, ErrorKind, ListFilter, ProvisionSpec, Retry, SandboxId, SnapshotKind, SnapshotRef,
+    Subject, Timestamp,
 };
 use openlattice_modal_proto::client::secret_source::Source;
 use openlattice_modal_proto::client::{Sandbox, network_access::NetworkAccessType};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::fake::{Created, Fake};
 use crate::provider;
@@ -94,6 +95,44 @@ async fn g6_what_is_not_offered_is_refused_before_anything_is_sent() {
     let id = SandboxId::new("sb-1");
     assert_eq!(provider.pause(&id).await.unwrap_err().kind(), ErrorKind::Unsupported);
     assert!(fake.state().seen.is_empty());
+}
+
+/// The whole way of a failure: status, client error, contract error.
+#[tokio::test]
+async fn every_status_has_its_kind() {
+    let table = [
+        (Code::InvalidArgument, ErrorKind::InvalidArgument),
+        (Code::OutOfRange, ErrorKind::InvalidArgument),
+        (Code::NotFound, ErrorKind::NotFound),
+        (Code::AlreadyExists, ErrorKind::AlreadyExists),
+        (Code::FailedPrecondition, ErrorKind::FailedPrecondition),
+        (Code::Aborted, ErrorKind::FailedPrecondition),
+        (Code::Unimplemented, ErrorKind::Unsupported),
+        (Code::Unauthenticated, ErrorKind::Unauthenticated),
+        (Code::PermissionDenied, ErrorKind::PermissionDenied),
+        (Code::ResourceExhausted, ErrorKind::ResourceExhausted),
+        (Code::DeadlineExceeded, ErrorKind::Timeout),
+        (Code::Unavailable, ErrorKind::Unavailable),
+        (Code::Cancelled, ErrorKind::Cancelled),
+        (Code::Internal, ErrorKind::Internal),
+        (Code::Unknown, ErrorKind::Internal),
+        (Code::DataLoss, ErrorKind::Internal),
+    ];
+    let mut checks = tokio::task::JoinSet::new();
+    for (code, kind) in table {
+        checks.spawn(async move {
+            let fake = Fake::start().await;
+            fake.fail("SandboxListV2", (0..4).map(|_| Status::new(code, "so it is")));
+            let error = provider(&fake).list(ListFilter::default()).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{code:?}");
+            assert!(error.message().contains("so it is"), "{error}");
+            let again = matches!(error.retry(), Retry::Safe { .. });
+            let transient =
+                [Code::DeadlineExceeded, Code::Unavailable, Code::Cancelled, Code::Internal, Code::Unknown];
+            assert_eq!(again, transient.contains(&code), "{code:?}");
+        });
+    }
+    checks.join_all().await;
 }
 
 #[tokio::test]
