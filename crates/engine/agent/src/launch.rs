@@ -59,6 +59,7 @@ fn launch() -> core::result::Result<Option<Inherited>, Failure> {
     let cgroup = packet.fds.take(1);
     enter_network().at(stage::NETWORK)?;
     let sysfs = mount_sysfs().at(stage::MOUNT)?;
+    become_owner(plan.records.u32(tag::OWNER).at(stage::PROTOCOL)?).at(stage::IDENTITY)?;
     Ok(if divide(&cgroup)? { Some(Inherited { plan, sysfs }) } else { None })
 }
 
@@ -110,6 +111,13 @@ fn mount_sysfs() -> Result<Fd> {
     let attributes =
         sys::MOUNT_ATTR_RDONLY | sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NODEV | sys::MOUNT_ATTR_NOEXEC;
     sys::fs_mount(&fs, attributes)
+}
+
+/// Takes the effective id that is to own the user namespace, but keeps every capability.
+fn become_owner(owner: u32) -> Result<()> {
+    const NO_SETUID_FIXUP: usize = 1 << 2;
+    sys::prctl(sys::PR_SET_SECUREBITS, NO_SETUID_FIXUP)?;
+    sys::set_effective_uid(owner)
 }
 
 /// Clones into the other namespaces; true in the clone.

@@ -62,6 +62,8 @@ fn terminals() -> Result<Fd> {
     sys::fs_set(&fs, c"ptmxmode", c"0666")?;
     sys::fs_set(&fs, c"mode", c"0620")?;
     sys::fs_set(&fs, c"gid", c"5")?;
+    // The host has 4096 in all by default.
+    sys::fs_set(&fs, c"max", c"256")?;
     sys::fs_mount(&fs, sys::MOUNT_ATTR_NOSUID | sys::MOUNT_ATTR_NOEXEC)
 }
 

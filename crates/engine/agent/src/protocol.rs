@@ -119,6 +119,9 @@ pub mod tag {
     pub const TARGETS: u32 = 43;
     /// u64 bytes: size of /dev/shm.
     pub const SHM_SIZE: u32 = 44;
+    /// u32: the host's id of root inside. The user namespace belongs to it, so that what the kernel counts by user (inotify instances, keys,
+    /// processes) is not counted against the host's root.
+    pub const OWNER: u32 = 45;
 
     // Exec body (memfd of EXEC).
     /// Arguments, each ended by NUL. The first names the program: with a slash a path, else searched in the command's PATH.

@@ -18,6 +18,12 @@ pub(crate) fn set_uid(uid: u32) -> Result<()> {
     call(nr::SETRESUID, [uid, uid, uid, 0, 0, 0]).map(drop)
 }
 
+/// Sets the effective user id only.
+pub(crate) fn set_effective_uid(uid: u32) -> Result<()> {
+    const SAME: usize = u32::MAX as usize;
+    call(nr::SETRESUID, [SAME, uid as usize, SAME, 0, 0, 0]).map(drop)
+}
+
 /// Sets the permitted and the effective capabilities; the inheritable ones become none.
 pub(crate) fn set_capabilities(permitted: u64, effective: u64) -> Result<()> {
     const VERSION_3: u32 = 0x2008_0522;

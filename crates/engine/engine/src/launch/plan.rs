@@ -40,6 +40,7 @@ pub(super) fn encode(plan: &LaunchPlan, targets: &[&str]) -> Vec<u8> {
         .strings(tag::READ_ONLY, READ_ONLY)
         .u64(tag::LIFETIME_MS, milliseconds(Some(plan.lifetime)))
         .u64(tag::IDLE_MS, milliseconds(plan.idle))
+        .u32(tag::OWNER, crate::idmap::BASE)
         .u32(tag::AGENT_UID, AGENT_UID)
         .u64(tag::CAPABILITIES, CAPABILITIES)
         .u64(tag::NOFILE, plan.nofile)

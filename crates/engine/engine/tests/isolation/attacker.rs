@@ -20,6 +20,8 @@ fn attack() {
         Ok("processes") => processes(),
         Ok("agent") => agent(),
         Ok("abi") => abi(),
+        Ok("terminals") => terminals(),
+        Ok("watches") => watches(),
         other => panic!("unknown attack {other:?}"),
     }
 }
@@ -248,4 +250,16 @@ fn abi() {
         report("int 0x80", &if killed { Err(io::Error::other("killed")) } else { Ok(i64::from(status)) });
     }
     attempt("no such call", 100_000, [null::<u8>() as usize, 0, 0, 0, 0, 0]);
+}
+
+fn terminals() {
+    let opened = (0..2000).take_while(|_| open("/dev/ptmx") != usize::MAX).count();
+    report("terminals", &if opened <= 256 { Err(io::Error::other(opened.to_string())) } else { Ok(2000) });
+}
+
+/// Takes as many inotify instances as there are, and keeps them until its input ends.
+fn watches() {
+    let held = (0..10_000).take_while(|_| call(libc::SYS_inotify_init1, [0; 6]).is_ok()).count();
+    report("watches", &Err(io::Error::other(held.to_string())));
+    io::read_to_string(io::stdin()).unwrap();
 }

@@ -97,3 +97,32 @@ async fn nothing_outlives_the_end() {
     // The leak check of the store finds processes, groups and mounts.
     target.store.close().await;
 }
+
+#[tokio::test]
+async fn terminals_are_bounded() {
+    let Some(target) = Target::new().await else { return };
+    target.must_fail("terminals").await;
+    target.close().await;
+}
+
+#[tokio::test]
+async fn what_the_kernel_counts_by_user_is_not_taken_from_the_hosts_root() {
+    let Some(target) = Target::new().await else { return };
+    target.bring_attacker().await;
+    let mut spec = command(&["/tmp/attacker", "--ignored", "--exact", "attacker::attack", "--nocapture"]);
+    spec.env = vec![("ATTACK".to_owned(), "watches".to_owned())];
+    spec.stdin = true;
+    let engine = &target.store.engine;
+    let exec = engine.exec(target.id(), spec).await.unwrap();
+    let mut output = engine.output(target.id(), &exec, OutputStream::Stdout, 0).await.unwrap();
+    let mut text = String::new();
+    while !text.contains("watches ->") {
+        text.push_str(std::str::from_utf8(&output.next().await.unwrap().unwrap()).unwrap());
+    }
+    for _ in 0..3 {
+        rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::CLOEXEC).unwrap();
+    }
+    engine.write_stdin(target.id(), &exec, 0, b"", true).await.unwrap();
+    assert_eq!(engine.exec_wait(target.id(), &exec).await.unwrap().end, Some(ExecEnd::Exited(0)));
+    target.close().await;
+}

@@ -2,7 +2,11 @@
 //!
 //! The attacks that need raw system calls run in a copy of this very program inside the sandbox (see `attacker`).
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops at the first surprise and says why it is skipped")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise and says why it is skipped"
+)]
 
 mod attacker;
 mod bombs;
@@ -52,15 +56,21 @@ impl Target {
         outcome(&self.store.engine, self.id(), &exec).await
     }
 
-    /// Puts the attacker in and runs one of its attacks; what it reports.
-    async fn attack(&self, name: &str) -> Vec<(String, String)> {
+    /// Puts the attacker in.
+    async fn bring_attacker(&self) {
         let files = self.store.engine.files(self.id());
         if files.stat("/tmp/attacker").await.is_err() {
             let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
             files.write("/tmp/attacker", program.into()).await.unwrap();
+            self.sh("chmod 755 /tmp/attacker").await.ok();
         }
+    }
+
+    /// Runs one of the attacker's attacks; what it reports.
+    async fn attack(&self, name: &str) -> Vec<(String, String)> {
+        self.bring_attacker().await;
         let script = format!(
-            "chmod 755 /tmp/attacker; ATTACK={name} /tmp/attacker --ignored --exact attacker::attack --nocapture --test-threads=1"
+            "ATTACK={name} /tmp/attacker --ignored --exact attacker::attack --nocapture --test-threads=1"
         );
         let done = self.sh(&script).await;
         let reports = done.ok().lines().filter_map(|line| line.split_once("attack: "));

@@ -45,16 +45,8 @@ async fn abstract_sockets_of_the_host_are_out_of_sight() {
 #[tokio::test]
 async fn loopback_works_on_every_port() {
     let Some(target) = Target::new().await else { return };
-    let program = std::env::current_exe().unwrap();
-    target
-        .store
-        .engine
-        .files(target.id())
-        .write("/tmp/attacker", std::fs::read(program).unwrap().into())
-        .await
-        .unwrap();
-    let script =
-        "chmod 755 /tmp/attacker; /tmp/attacker --ignored --exact network::serve_and_connect --nocapture";
+    target.bring_attacker().await;
+    let script = "/tmp/attacker --ignored --exact network::serve_and_connect --nocapture";
     assert!(target.sh(script).await.ok().contains("served\n"));
     target.close().await;
 }

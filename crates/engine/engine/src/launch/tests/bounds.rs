@@ -131,3 +131,24 @@ async fn one_command_too_many_is_refused() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn a_frozen_sandbox_still_ends() {
+    if unified().is_none() {
+        println!("skipped: a freeze needs cgroup v2");
+        return;
+    }
+    with_sandbox(
+        |_| {},
+        async |sandbox| {
+            let id = sandbox.start(command(&["sleep", "600"]), false).await.unwrap();
+            crate::cgroup::freeze(&sandbox.store, "sandbox").unwrap();
+            let agent = sandbox.agent().await;
+            assert_eq!(agent.running().await.unwrap(), 1, "the agent was frozen with its commands");
+            agent.terminate(reason::TERMINATED).await.unwrap();
+            assert_eq!(sandbox.wait().0, reason::TERMINATED);
+            assert_eq!(sandbox.status(&id).state, exec_state::SIGNALED);
+        },
+    )
+    .await;
+}
