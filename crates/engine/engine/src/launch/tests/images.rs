@@ -31,3 +31,33 @@ async fn an_image_without_mount_points_gets_them() {
     });
     assert_eq!(sandbox.run("test -e /proc/self/status -a -d /sys/kernel -a -c /dev/null").await.0.code, 0);
 }
+
+#[tokio::test]
+async fn a_launch_that_fails_midway_leaves_nothing() {
+    if !is_root() {
+        return;
+    }
+    // Before and after the first process exists, and when the image has nowhere to mount.
+    let changes: [fn(&mut LaunchPlan); 3] = [
+        |plan| plan.root_layers.push(plan.dir.join("missing")),
+        |plan| plan.usr_layers = Some(vec![plan.dir.join("missing")]),
+        |plan| fs::write(plan.dir.join("upper/proc"), "").unwrap(),
+    ];
+    for (n, change) in changes.into_iter().enumerate() {
+        let (dir, store) = (tempfile::tempdir().unwrap(), format!("t{}f{n}", std::process::id()));
+        let mut plan = plan(dir.path(), &store);
+        change(&mut plan);
+        assert!(launch(plan).is_err(), "{n}");
+        let groups = format!("/openlattice/{store}/");
+        for process in fs::read_dir("/proc").unwrap().flatten() {
+            let found = fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
+            // One that is dead already waits for the machine's init only.
+            let dead = fs::read_to_string(process.path().join("status"))
+                .is_ok_and(|text| text.contains("State:\tZ"));
+            assert!(dead || !found.contains(&groups), "{n}: {:?} lives", process.path());
+        }
+        assert!(unified().is_none_or(|root| !root.join("openlattice").join(&store).exists()), "{n}");
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(dir.path().to_str().unwrap()), "{n}");
+    }
+}
