@@ -41,6 +41,7 @@ const RUNS: [Which; 4] = [
 /// Every run has a store and a server of its own, and each happens even if one before it failed.
 pub(crate) fn check(workspace: &Workspace, test_dir: &Path) -> Result<String> {
     build(workspace)?;
+    build_archiver(workspace)?;
     let mut passed = 0;
     let mut failures = Vec::new();
     for which in RUNS {
@@ -76,16 +77,28 @@ impl Which {
     }
 }
 
-/// Builds what the tests of the real server need.
+/// Builds the command, which is what the tests of the real server need.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     program::run(workspace.cargo().args(["build", "--quiet", "--package", "openlattice-cli"]))
 }
 
+/// Builds the program that writes test images.
+fn build_archiver(workspace: &Workspace) -> Result<()> {
+    let mut cargo = workspace.cargo();
+    program::run(cargo.args([
+        "build",
+        "--quiet",
+        "--package",
+        "openlattice-images",
+        "--example",
+        "make-archive",
+    ]))
+}
+
 /// Imports an image of the machine's own programs into the store, under [`ARCHIVE_NAME`].
 fn import(workspace: &Workspace, store: &Store, archive: &Path, format: &str) -> Result<()> {
-    let mut cargo = workspace.cargo();
-    cargo.args(["run", "--quiet", "--package", "openlattice-images", "--example", "make-archive", "--"]);
-    program::run(cargo.arg(archive).args(["--format", format]))?;
+    let archiver = workspace.built("examples/make-archive");
+    program::run(Command::new(archiver).arg(archive).args(["--format", format]))?;
     let imported = program::capture(store.lattice().args(["images", "import", ARCHIVE_NAME]).arg(archive));
     fs::remove_file(archive).attempted(format!("could not remove {}", archive.display()))?;
     imported.map(drop)

@@ -22,7 +22,11 @@ struct Arrows {
 const ARROWS: &[Arrows] = &[
     Arrows { name: "openlattice", built: &[], tests: &[] },
     Arrows { name: "openlattice-conformance", built: &["openlattice"], tests: &[] },
-    Arrows { name: "openlattice-layers", built: &["openlattice"], tests: &["openlattice-conformance"] },
+    Arrows {
+        name: "openlattice-layers",
+        built: &["openlattice"],
+        tests: &["openlattice-conformance", "openlattice-local"],
+    },
     Arrows { name: "openlattice-sys", built: &[], tests: &[] },
     Arrows { name: "openlattice-images", built: &["openlattice-sys"], tests: &[] },
     Arrows { name: "openlattice-engine", built: &["openlattice-sys", "openlattice-images"], tests: &[] },
