@@ -38,7 +38,10 @@ pub enum ErrorKind {
 }
 
 /// The engine's error. `Display` prints its own layer; the cause is its source.
-#[expect(clippy::error_impl_error, reason = "the one error of the crate, always written with its path or beside its `Result`")]
+#[expect(
+    clippy::error_impl_error,
+    reason = "the one error of the crate, always written with its path or beside its `Result`"
+)]
 pub struct Error(Box<Repr>);
 
 struct Repr {

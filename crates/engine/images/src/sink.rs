@@ -128,7 +128,7 @@ impl LayerSink {
             Err(Errno::NOENT) => return Ok(()),
             result => result.map_err(failed("remove", self.path(id)))?,
         }
-        self.remove_temporary(&doomed).map_err(failed("remove", self.path(id)))
+        self.remove_alone(&doomed).map_err(failed("remove", self.path(id)))
     }
 
     /// Removes the temporary folders that no living process works on and says how many there were.
@@ -165,6 +165,16 @@ impl LayerSink {
             result => result?,
         }
         self.remove_temporary(name).map(|()| true)
+    }
+
+    /// Removes a temporary folder under its lock: a sweep of another process that takes the same files would make both fail.
+    fn remove_alone(&self, name: &str) -> io::Result<()> {
+        let folder = match beneath::open_directory(&self.folder, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            folder => folder?,
+        };
+        rustix::fs::flock(&folder, FlockOperation::LockExclusive)?;
+        self.remove_temporary(name)
     }
 
     fn remove_temporary(&self, name: &str) -> io::Result<()> {

@@ -44,8 +44,11 @@ pub(super) fn failed(what: &str, path: &str, errno: Errno) -> Error {
             .with_source(std::io::Error::from(errno)),
         Errno::NXIO | Errno::NODEV => unsupported(path),
         // A memory file system that was mounted inside knows the sandbox's ids only, and the host's root is none of them.
-        Errno::OVERFLOW => Error::new(ErrorKind::Unsupported, format!("{path:?} is in memory of the sandbox: write it with a command"))
-            .with_source(std::io::Error::from(errno)),
+        Errno::OVERFLOW => Error::new(
+            ErrorKind::Unsupported,
+            format!("{path:?} is in memory of the sandbox: write it with a command"),
+        )
+        .with_source(std::io::Error::from(errno)),
         _ => Error::io(format!("cannot {what} {path:?}"), errno),
     }
 }

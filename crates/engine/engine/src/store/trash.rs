@@ -6,8 +6,9 @@ use crate::{
     error::{Error, Result},
     id,
 };
+use rustix::{fs::FlockOperation, io::Errno};
 use std::{
-    ffi::{CString, OsStr},
+    ffi::CString,
     fs::{self, File},
     io,
     os::unix::ffi::OsStrExt,
@@ -17,36 +18,44 @@ use std::{
 impl Store {
     /// Takes a folder out of its place at once and deletes it; a missing one is success. Says how many bytes it took.
     pub(crate) fn discard(&self, path: &Path) -> Result<u64> {
-        let (trash, name) = (self.dir.join("trash"), id::random_trash_name());
-        let doomed = trash.join(&name);
+        let trash = self.dir.join("trash");
+        let doomed = trash.join(id::random_trash_name());
         match fs::rename(path, &doomed) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
             result => result.map_err(|e| Error::io(format!("cannot remove {}", path.display()), e))?,
         }
         let bytes = disk_usage(&doomed);
-        delete(&trash, OsStr::new(&name))?;
+        delete(&doomed, FlockOperation::LockExclusive)?;
         Ok(bytes)
     }
 
-    /// Deletes what is in the trash; what somebody else deletes at the same time is fine.
+    /// Deletes what is in the trash, except what somebody is deleting.
     pub(crate) fn empty_trash(&self) -> Result<()> {
         let trash = self.dir.join("trash");
         let entries =
             fs::read_dir(&trash).map_err(|e| Error::io(format!("cannot list {}", trash.display()), e))?;
         for entry in entries.flatten() {
-            if let Err(error) = delete(&trash, &entry.file_name())
-                && entry.path().exists()
-            {
-                return Err(error);
-            }
+            delete(&entry.path(), FlockOperation::NonBlockingLockExclusive)?;
         }
         Ok(())
     }
 }
 
-fn delete(trash: &Path, name: &OsStr) -> Result<()> {
-    let delete = || openlattice_images::remove_tree(File::open(trash)?, &CString::new(name.as_bytes())?);
-    delete().map_err(|e| Error::io(format!("cannot delete {} in {}", name.display(), trash.display()), e))
+/// Deletes one folder of the trash, alone: two that delete the same would each miss what the other has taken.
+fn delete(doomed: &Path, lock: FlockOperation) -> Result<()> {
+    let delete = || {
+        let folder = match File::open(doomed) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            folder => folder?,
+        };
+        match rustix::fs::flock(&folder, lock) {
+            Err(Errno::WOULDBLOCK) => return Ok(()),
+            locked => locked?,
+        }
+        let (trash, name) = (doomed.parent().unwrap_or(doomed), doomed.file_name().unwrap_or_default());
+        openlattice_images::remove_tree(File::open(trash)?, &CString::new(name.as_bytes())?)
+    };
+    delete().map_err(|e| Error::io(format!("cannot delete {}", doomed.display()), e))
 }
 
 /// Bytes on disk below `path`, hard links counted as often as they occur. An estimate: what cannot be examined counts nothing.

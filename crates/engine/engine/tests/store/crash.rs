@@ -26,6 +26,7 @@ fn front() {
         match task.as_str() {
             "exec" => exec_and_hang(&engine).await,
             "create" => create_for_ever(&engine).await,
+            "churn" => churn(&engine).await,
             "snapshot" => snapshot_for_ever(&engine).await,
             other => panic!("no task {other}"),
         }
@@ -64,6 +65,22 @@ async fn create_for_ever(engine: &Engine) {
     }
 }
 
+async fn churn(engine: &Engine) {
+    for n in 0..6 {
+        let id = engine.create(SandboxSpec::default()).await.unwrap().id;
+        let exec = engine
+            .exec(&id, command(&["sh", "-c", &format!("echo {n} > /srv/n; cat /srv/n")]))
+            .await
+            .unwrap();
+        assert_eq!(outcome(engine, &id, &exec).await.ok(), format!("{n}\n"));
+        let image = engine.snapshot(&id, SnapshotSpec::default()).await.unwrap();
+        engine.gc().await.unwrap();
+        engine.remove(&id).await.unwrap();
+        engine.remove_image(image.id.as_str()).await.unwrap();
+    }
+    say("done");
+}
+
 async fn snapshot_for_ever(engine: &Engine) {
     let id = engine.sandboxes(&SandboxFilter::default()).await.unwrap().remove(0).id;
     say("ready");
@@ -94,10 +111,11 @@ impl Front {
 
     /// What it says next.
     fn hear(&mut self) -> String {
-        let mut line = String::new();
+        let (mut line, mut before) = (String::new(), String::new());
         loop {
+            before.push_str(&line);
             line.clear();
-            assert!(self.lines.read_line(&mut line).unwrap() > 0, "the front ended");
+            assert!(self.lines.read_line(&mut line).unwrap() > 0, "the front ended: {before}");
             if let Some(said) = line.strip_prefix("front: ") {
                 return said.trim().to_owned();
             }
@@ -133,6 +151,17 @@ async fn another_front_goes_on_where_a_killed_one_stopped() {
     let report = engine.gc().await.unwrap();
     assert_eq!((report.ended, report.removed), (vec![id.clone()], vec![id.clone()]));
     assert_eq!(reason(&engine.sandbox(&id).await.unwrap()), EndReason::Terminated);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn processes_share_a_store() {
+    let Some(store) = Store::open().await else { return };
+    let fronts: Vec<_> = (0..4).map(|_| Front::start(&store.path(), "churn")).collect();
+    for mut front in fronts {
+        assert_eq!(front.hear(), "done");
+        assert!(front.child.wait().unwrap().success());
+    }
     store.close().await;
 }
 
