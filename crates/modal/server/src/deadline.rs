@@ -82,6 +82,16 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_comes_before_the_caller_is_gone() {
+        let wanted = Duration::from_secs(10);
+        let deadline = |seconds| Some(Deadline(Instant::now() + Duration::from_secs(seconds)));
+        assert_eq!(Deadline::shorten(None, wanted), wanted);
+        assert_eq!(Deadline::shorten(deadline(15), wanted), wanted);
+        assert_eq!(Deadline::shorten(deadline(5), wanted), Duration::from_millis(4750));
+        assert_eq!(Deadline::shorten(deadline(0), wanted), Duration::ZERO);
+    }
+
     #[test]
     fn odd_seconds_do_not_panic() {
         assert_eq!(seconds(f32::NAN), Duration::ZERO);

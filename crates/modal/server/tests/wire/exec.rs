@@ -325,14 +325,9 @@ async fn calls_end_with_their_deadline() {
         ..Default::default()
     };
     let mut request = Request::new(request);
-    request.metadata_mut().insert("grpc-timeout", "2000m".parse().unwrap());
+    request.metadata_mut().insert("grpc-timeout", "5000m".parse().unwrap());
     let mut stream = stage.router.task_exec_stdio_read(request).await.unwrap().into_inner();
     assert_eq!(stream.message().await.unwrap_err().code(), Code::DeadlineExceeded);
-    // A wait answers shortly before.
-    let wait = client::SandboxWaitRequest { sandbox_id: stage.made.id.clone(), timeout: 600.0 };
-    let mut wait = Request::new(wait);
-    wait.metadata_mut().insert("grpc-timeout", "4000m".parse().unwrap());
-    assert!(stage.scene.control.sandbox_wait_v2(wait).await.unwrap().into_inner().result.is_none());
     stage.end().await;
 }
 
