@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::failure::{Attempted, Failure, Result};
+use crate::record::{Outcome, Ran, Record};
 use crate::server::{Server, Store, client_environment};
 use crate::workspace::Workspace;
 use crate::{clients, program};
@@ -42,14 +43,15 @@ const RUNS: [Which; 4] = [
 pub(crate) fn check(workspace: &Workspace, test_dir: &Path) -> Result<String> {
     build(workspace)?;
     build_archiver(workspace)?;
-    let mut passed = 0;
+    let mut ran = Vec::new();
     let mut failures = Vec::new();
     for which in RUNS {
-        match run(workspace, test_dir, which) {
-            Ok(count) => passed += count,
-            Err(failure) => failures.push(format!("{}: {failure}", which.name())),
+        if let Err(failure) = run(workspace, test_dir, which, &mut ran) {
+            failures.push(format!("{}: {failure}", which.name()));
         }
     }
+    let passed = ran.iter().filter(|ran| ran.outcome == Outcome::Passed).count();
+    Record::keep(workspace, "interop", ran)?;
     if !failures.is_empty() {
         return Err(Failure::new(failures.join("\n")));
     }
@@ -104,7 +106,7 @@ fn import(workspace: &Workspace, store: &Store, archive: &Path, format: &str) ->
     imported.map(drop)
 }
 
-fn run(workspace: &Workspace, test_dir: &Path, which: Which) -> Result<u32> {
+fn run(workspace: &Workspace, test_dir: &Path, which: Which, ran: &mut Vec<Ran>) -> Result<()> {
     println!("--- {}", which.name());
     let mut program = which.program(workspace)?;
     let store = Store::new(workspace, test_dir, &format!("interop-{}", which.name()))?;
@@ -112,9 +114,34 @@ fn run(workspace: &Workspace, test_dir: &Path, which: Which) -> Result<u32> {
     let server = Server::start(&store, "127.0.0.1:0")?;
     client_environment(&mut program, &server, which.v2);
     program.env("INTEROP_ARCHIVE_IMAGE", ARCHIVE_NAME);
-    let mut passed = 0;
-    let outcome = program::watch(&mut program, |line| passed += u32::from(line.starts_with("ok ")));
+    let outcome = program::watch(&mut program, |line| ran.extend(case(&which.name(), line)));
     drop(server);
     let removed = store.remove();
-    outcome.and(removed).map(|()| passed)
+    outcome.and(removed)
+}
+
+/// Reads `ok NAME (0.12 s)` or `FAILED NAME: why`.
+fn case(binary: &str, line: &str) -> Option<Ran> {
+    let (word, rest) = line.split_once(' ')?;
+    let outcome = match word {
+        "ok" => Outcome::Passed,
+        "FAILED" => Outcome::Failed,
+        _ => return None,
+    };
+    let name = rest.split([' ', ':']).next()?.to_owned();
+    Some(Ran { package: "interop".to_owned(), binary: binary.to_owned(), name, outcome })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_has_its_name_and_outcome() {
+        let read = |line| case("js-v2", line).map(|ran| (ran.address(), ran.outcome));
+        let address = "interop/js-v2/exec_returns".to_owned();
+        assert_eq!(read("ok exec_returns (0.12 s)"), Some((address.clone(), Outcome::Passed)));
+        assert_eq!(read("FAILED exec_returns: why"), Some((address, Outcome::Failed)));
+        assert_eq!(read("starting"), None);
+    }
 }

@@ -20,11 +20,14 @@ mod menu;
 mod metadata;
 mod process;
 mod program;
+mod record;
 mod restart;
+mod rows;
 mod server;
 mod spdx;
 mod stage;
 mod test;
+mod transcript;
 mod workspace;
 
 use std::process::ExitCode;

@@ -2,12 +2,13 @@
 
 use crate::failure::{Failure, Result};
 use crate::workspace::Workspace;
-use crate::{bench, codegen, deny, docs, drift, layering, lint, stage, test};
+use crate::{bench, codegen, deny, docs, drift, layering, lint, rows, stage, test};
 
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
   test [STAGE...]       every test, or the named stages only (`cargo xtask test --list` names them)
+  rows                  each row of the mission with the tests that proved it in the last `test`; fails where one has none
   bench NAME [--check]  measure; with --check fail when a goal is missed (names: engine)
   lint                  rustfmt and clippy, warnings denied
   docs                  rustdoc, warnings denied
@@ -22,6 +23,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["test", stages @ ..] => test::run(&workspace, stages),
+        ["rows"] => rows::check(&workspace),
         ["bench", rest @ ..] => bench::run(&workspace, rest),
         ["lint"] => lint::check(&workspace),
         ["docs"] => docs::check(&workspace),

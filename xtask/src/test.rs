@@ -4,7 +4,9 @@ use std::path::Path;
 
 use crate::failure::{Failure, Result};
 use crate::leaks::TestDir;
+use crate::record::{Outcome, Ran, Record};
 use crate::stage::{self, Summary};
+use crate::transcript::{Programs, Transcript};
 use crate::workspace::Workspace;
 use crate::{deny, drift, interop, layering, program, restart};
 
@@ -40,50 +42,38 @@ pub(crate) fn run(workspace: &Workspace, wanted: &[&str]) -> Result<()> {
     summary.finish()
 }
 
-/// Counts over the test programs of the workspace.
-#[derive(Debug, Default)]
-struct Counts {
-    passed: u32,
-    failed: u32,
-    ignored: u32,
-    skips: Vec<String>,
-}
-
 /// Unit, integration and conformance tests of every crate; all temporary folders lie in `test_dir`.
+///
+/// How each of them ended is kept for `cargo xtask rows`.
 fn crates(workspace: &Workspace, test_dir: &Path) -> Result<String> {
+    const ALL: [&str; 3] = ["test", "--workspace", "--no-fail-fast"];
+    let messages = program::output(workspace.cargo().args(ALL).args(["--no-run", "--message-format=json"]))?;
     let mut cargo = workspace.cargo();
     cargo
-        .args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"])
+        .args(ALL)
+        .args(["--", "--show-output"])
         .env("OPENLATTICE_TEST_DIR", test_dir)
         .env("TMPDIR", test_dir);
-    let mut counts = Counts::default();
-    let outcome = program::watch(&mut cargo, |line| counts.see(line));
-    for skip in &counts.skips {
-        stage::note(skip);
-    }
-    let counted = format!("{} passed, {} failed", counts.passed, counts.failed);
-    outcome.map_err(|failure| Failure::new(format!("{counted}: {failure}")))?;
-    Ok(format!("{} passed, {} ignored, {} skips", counts.passed, counts.ignored, counts.skips.len()))
-}
-
-impl Counts {
-    /// Reads one line of a test program's output.
-    fn see(&mut self, line: &str) {
-        if let Some(result) = line.strip_prefix("test result: ") {
-            self.passed += count(result, " passed");
-            self.failed += count(result, " failed");
-            self.ignored += count(result, " ignored");
-        } else if line.starts_with("skip") {
-            self.skips.push(line.to_owned());
+    let mut transcript = Transcript::of(Programs::parse(&messages));
+    let mut skips = Vec::new();
+    let outcome = program::watch_both(&mut cargo, |line| {
+        transcript.see(line);
+        if line.starts_with("skip") {
+            skips.push(line.to_owned());
         }
-    }
+    });
+    skips.iter().for_each(|skip| stage::note(skip));
+    let counted = counted(&transcript.ran);
+    Record::keep(workspace, "workspace", transcript.ran)?;
+    outcome.map_err(|failure| Failure::new(format!("{counted}: {failure}")))?;
+    Ok(format!("{counted}, {} skips", skips.len()))
 }
 
-/// The number before `word` in `ok. 3 passed; 0 failed; …`.
-fn count(line: &str, word: &str) -> u32 {
-    let before = line.split(word).next().filter(|before| before.len() < line.len());
-    let digits = before.and_then(|before| before.rsplit(' ').next());
-    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+/// How many tests ended how.
+fn counted(ran: &[Ran]) -> String {
+    let count = |outcome| ran.iter().filter(|ran| ran.outcome == outcome).count();
+    let [passed, failed, ignored] = [Outcome::Passed, Outcome::Failed, Outcome::Ignored].map(count);
+    format!("{passed} passed, {failed} failed, {ignored} ignored")
 }
 
 #[cfg(test)]
@@ -91,14 +81,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_tests_and_skips() {
-        let mut counts = Counts::default();
-        counts.see(
-            "test result: ok. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.01s",
-        );
-        counts.see("test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
-        counts.see("skip: needs root");
-        assert_eq!((counts.passed, counts.failed, counts.ignored), (7, 1, 2));
-        assert_eq!(counts.skips, ["skip: needs root"]);
+    fn counts_tests_by_outcome() {
+        let mut transcript = Transcript::default();
+        ["test a ... ok", "test b ... FAILED", "test c ... ok", "test d ... ignored"]
+            .iter()
+            .for_each(|line| transcript.see(line));
+        assert_eq!(counted(&transcript.ran), "2 passed, 1 failed, 1 ignored");
     }
 }
