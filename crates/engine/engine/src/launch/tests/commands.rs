@@ -159,3 +159,72 @@ async fn a_timeout_kills_the_whole_tree() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn nonsense_from_a_front_does_not_stop_the_agent() {
+    with_sandbox(
+        |_| {},
+        async |sandbox| {
+            use crate::protocol::{MAX_FDS, MAX_PACKET};
+            let path = SocketAddrUnix::new(sandbox.dir.path().join("agent.sock")).unwrap();
+            let connect = || {
+                let socket = rustix::net::socket_with(
+                    AddressFamily::UNIX,
+                    SocketType::SEQPACKET,
+                    SocketFlags::CLOEXEC,
+                    None,
+                )
+                .unwrap();
+                rustix::net::connect(&socket, &path).unwrap();
+                socket
+            };
+            let flags = rustix::net::SendFlags::NOSIGNAL;
+            let null = fs::File::open("/dev/null").unwrap();
+            let header = Writer::packet(op::EXEC, 1).finish();
+            let mut broken = Writer::packet(op::STDIN, 1).bytes(tag::EXEC_ID, b"exec-0").finish();
+            broken[20] = 0xff;
+            let packets: [&[u8]; 8] = [
+                b"x",
+                &[0xff; MAX_PACKET],
+                &broken,
+                &header,
+                &Writer::packet(op::EXEC, 1).bytes(tag::EXEC_ID, b"../x").finish(),
+                &Writer::packet(op::EXEC, 1)
+                    .bytes(tag::EXEC_ID, b"a")
+                    .bytes(tag::ROLES, &[0xff; MAX_FDS])
+                    .finish(),
+                &Writer::packet(op::SIGNAL, 1)
+                    .bytes(tag::EXEC_ID, b"none")
+                    .bytes(tag::SIGNAL, b"123")
+                    .finish(),
+                &Writer::packet(4711, 1).finish(),
+            ];
+            for packet in packets {
+                let socket = connect();
+                let fds = vec![null.as_fd(); MAX_FDS];
+                crate::agent::records::send(socket.as_fd(), packet, &fds, flags).unwrap();
+            }
+            // One that asks and never listens.
+            let deaf = connect();
+            let hello = Writer::packet(op::HELLO, 1).finish();
+            let many = flags | rustix::net::SendFlags::DONTWAIT;
+            for _ in 0..10_000 {
+                let _ = crate::agent::records::send(deaf.as_fd(), &hello, &[], many);
+            }
+            // More than it keeps: the last ones are turned away, nobody else is.
+            let crowd: Vec<OwnedFd> = (0..100).map(|_| connect()).collect();
+            assert_eq!(sandbox.run("echo fine").await.1, "fine\n");
+            drop(crowd);
+            let open = || fs::read_dir(format!("/proc/{}/fd", sandbox.pid())).unwrap().count();
+            // It notices hang-ups between other work.
+            for _ in 0..100 {
+                if open() < 40 {
+                    return;
+                }
+                sandbox.run("true").await;
+            }
+            panic!("the agent kept {} descriptors", open());
+        },
+    )
+    .await;
+}

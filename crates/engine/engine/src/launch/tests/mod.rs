@@ -89,6 +89,14 @@ impl Sandbox {
         Self { dir, store, pidfd, execs: 0.into() }
     }
 
+    /// The agent's pid.
+    fn pid(&self) -> u32 {
+        let info =
+            fs::read_to_string(format!("/proc/self/fdinfo/{}", std::os::fd::AsRawFd::as_raw_fd(&self.pidfd)))
+                .unwrap();
+        info.lines().find_map(|line| line.strip_prefix("Pid:")).unwrap().trim().parse().unwrap()
+    }
+
     async fn agent(&self) -> Agent {
         Agent::connect(self.dir.path()).await.unwrap()
     }
