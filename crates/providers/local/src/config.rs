@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_fields_are_refused_by_name() {
+    fn m32_unknown_fields_are_refused_by_name() {
         let config: LocalConfig = serde_json::from_str(r#"{"stateDir":"/s"}"#).unwrap();
         assert_eq!(config, LocalConfig::new("/s"));
         let error = serde_json::from_str::<LocalConfig>(r#"{"stateDir":"/s","quota":1}"#).unwrap_err();
