@@ -274,3 +274,50 @@ async fn an_id_of_no_user_is_one_all_the_same() {
     assert_eq!(outcome(&store.engine, &id, &exec).await.ok(), "1234\nrefused\n");
     store.close().await;
 }
+
+#[tokio::test]
+async fn a_dropped_start_of_a_nameless_command_kills_it() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let mut dropped = 0;
+    for microseconds in (0..4000).step_by(250) {
+        let start = store.engine.exec(&id, command(&["sleep", "1000"]));
+        match tokio::time::timeout(Duration::from_micros(microseconds), start).await {
+            Ok(exec) => store.engine.signal(&id, &exec.unwrap(), 9).await.unwrap(),
+            Err(_) => dropped += 1,
+        }
+    }
+    assert!(dropped > 0, "no start was dropped");
+    while store.sh(&id, "cat /proc/[0-9]*/comm | grep -c sleep").await.stdout != "0\n" {}
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_dropped_start_of_a_named_command_is_found_by_the_next() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    for n in 0..10 {
+        let mut spec = command(&["sh", "-c", "echo run >> /tmp/runs"]);
+        spec.id = Some(ExecId::parse(&format!("n{n}")).unwrap());
+        let _ =
+            tokio::time::timeout(Duration::from_micros(300 * n), store.engine.exec(&id, spec.clone())).await;
+        let exec = store.engine.exec(&id, spec).await.unwrap();
+        assert_eq!(store.engine.exec_wait(&id, &exec).await.unwrap().end, Some(ExecEnd::Exited(0)));
+    }
+    assert_eq!(store.sh(&id, "wc -l < /tmp/runs").await.ok(), "10\n");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_long_output_comes_through_whole() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let script = "dd if=/dev/zero bs=1M count=300 2>/dev/null";
+    let exec = store.engine.exec(&id, command(&["sh", "-c", script])).await.unwrap();
+    let mut reader = store.engine.output(&id, &exec, OutputStream::Stdout, 0).await.unwrap();
+    while let Some(piece) = reader.next().await.unwrap() {
+        assert!(piece.iter().all(|byte| *byte == 0));
+    }
+    assert_eq!(reader.offset(), 300 << 20);
+    store.close().await;
+}

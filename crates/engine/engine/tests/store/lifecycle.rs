@@ -224,3 +224,32 @@ async fn nothing_of_the_host_shows() {
     assert_eq!(store.sh(&info.id, "hostname").await.ok().trim(), info.id.as_str());
     store.close().await;
 }
+
+#[tokio::test]
+async fn many_may_end_one_at_once() {
+    let Some(store) = Store::open().await else { return };
+    for _ in 0..5 {
+        let id = store.sandbox().await.id;
+        let mut tasks = Vec::new();
+        for n in 0..6 {
+            let (engine, id) = (store.again().await, id.clone());
+            tasks.push(tokio::spawn(async move {
+                if n % 2 == 0 { engine.remove(&id).await } else { engine.terminate(&id).await.map(|_| ()) }
+            }));
+        }
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        assert_eq!(reason(&store.engine.sandbox(&id).await.unwrap()), EndReason::Terminated);
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn one_whose_folder_was_deleted_is_ended() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    std::fs::remove_dir_all(store.path().join("sandboxes").join(id.as_str())).unwrap();
+    assert_eq!(reason(&store.engine.sandbox(&id).await.unwrap()), EndReason::Lost);
+    store.close().await;
+}
