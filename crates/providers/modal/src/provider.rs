@@ -52,7 +52,7 @@ impl ModalProvider {
         attempt: Attempt,
     ) -> Result<SandboxInfo> {
         plan::check(&spec)?;
-        let order = Order { spec, snapshot: from, offer: Arc::clone(&self.offer), attempt };
+        let order = Order::new(spec, from, Arc::clone(&self.offer), attempt);
         provision::run(&self.account, order).await
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openlattice::{
@@ -26,15 +27,29 @@ const ATTEMPT: &str = "openlattice_attempt";
 const KEY_ROUNDS: u32 = 50;
 /// How long a create call that nobody waits for may take to its answer; after that the sandbox is looked for by its label.
 const GRACE: Duration = Duration::from_secs(60);
+/// When a sandbox without an answer is looked for again.
+const LATER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(20), Duration::from_secs(120)];
 const KEY_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is to be made.
-#[derive(Clone)]
 pub(crate) struct Order {
     pub(crate) spec: ProvisionSpec,
     pub(crate) snapshot: Option<SnapshotRef>,
     pub(crate) offer: Arc<Capabilities>,
     pub(crate) attempt: Attempt,
+    /// Whether the call that makes the sandbox has been sent.
+    sent: AtomicBool,
+}
+
+impl Order {
+    pub(crate) fn new(
+        spec: ProvisionSpec,
+        snapshot: Option<SnapshotRef>,
+        offer: Arc<Capabilities>,
+        attempt: Attempt,
+    ) -> Self {
+        Self { spec, snapshot, offer, attempt, sent: AtomicBool::new(false) }
+    }
 }
 
 /// Makes the sandbox in a task of its own: dropping this future tells the task, which then ends what it has made.
@@ -70,7 +85,7 @@ async fn make(
     };
     let made = match obtained {
         Ok(made) => made,
-        Err(error) => return Err(swept(account, &label, error).await),
+        Err(error) => return Err(swept(account, order, label.clone(), error).await),
     };
     if made.info.end.is_some() {
         return Ok(made);
@@ -99,17 +114,29 @@ async fn abandoned(made: Made, error: Error) -> Error {
     }
 }
 
-/// After a create call that may have been carried out without an answer: ends what carries the attempt's label.
-async fn swept(account: &Arc<Account>, label: &str, error: Error) -> Error {
+/// After a create call that may have been carried out without an answer: ends what carries the attempt's label, now and,
+/// since the server may still be at it, later.
+async fn swept(account: &Arc<Account>, order: &Order, label: String, error: Error) -> Error {
     let unsure = matches!(
         error.kind(),
         ErrorKind::Cancelled | ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Internal
     );
-    if !unsure {
+    if !unsure || !order.sent.load(Ordering::Acquire) {
         return error;
     }
-    match sweep(account, label).await {
-        Ok(()) => error,
+    let swept = sweep(account, &label).await;
+    let account = Arc::clone(account);
+    drop(tokio::spawn(async move {
+        for pause in LATER {
+            sleep(pause).await;
+            if let Err(error) = sweep(&account, &label).await {
+                tracing::warn!(%error, "cannot look for the sandbox of a create call without an answer");
+            }
+        }
+    }));
+    match swept {
+        // Nothing is left, so that repeating is as good as the first time.
+        Ok(()) => error.with_retry(Retry::Safe { after: None }),
         Err(left) => error.with_context("left_behind", format_args!("perhaps a sandbox ({left})")),
     }
 }
@@ -195,6 +222,7 @@ async fn create(account: &Arc<Account>, order: &Order, key: Option<&Key>, label:
         plan::label(&mut wanted, labels.map(|(name, value)| (name.to_owned(), value.clone())).into());
     }
     let app = account.app(attempt).await?;
+    order.sent.store(true, Ordering::Release);
     let sandbox =
         account.client.create_sandbox(app, &wanted).await.map_err(|error| refused(error, attempt))?;
     let mut info = info(&sandbox, spec, &image);

@@ -68,6 +68,7 @@ async fn g5_an_unanswered_create_is_swept_up() {
     fake.fail("SandboxCreateV2", (0..4).map(|_| Status::unavailable("lost the reply")));
     let error = provider(&fake).provision(ProvisionSpec::new("host")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(matches!(error.retry(), Retry::Safe { .. }), "{error:?}");
     assert_eq!(fake.state().created.len(), 4, "the fake makes one for each try");
     assert!(all_ended(&fake));
 }
