@@ -1,0 +1,92 @@
+//! The contract's extensions, with every call going through the layer.
+
+use std::sync::Arc;
+
+use openlattice::{
+    Bytes, FileInfo, Files, ListOptions, Metrics, Network, PortUrl, Result, SandboxId, Usage, WriteOptions,
+    async_trait,
+};
+
+use crate::layer::through;
+use crate::{About, Call, Layer, Repeat};
+
+/// Declares an extension with a layer over it.
+macro_rules! layered {
+    ($(#[$doc:meta])* $name:ident, $inner:ident) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(crate) struct $name<L> {
+            layer: Arc<L>,
+            inner: Arc<dyn $inner>,
+        }
+
+        impl<L: Layer> $name<L> {
+            pub(crate) fn new(layer: Arc<L>, inner: Arc<dyn $inner>) -> Self {
+                Self { layer, inner }
+            }
+        }
+    };
+}
+
+layered! {
+    /// Files with a layer over them.
+    LayeredFiles, Files
+}
+layered! {
+    /// Ports with a layer over them.
+    LayeredNetwork, Network
+}
+layered! {
+    /// Measurements with a layer over them.
+    LayeredMetrics, Metrics
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl<L: Layer> Files for LayeredFiles<L> {
+    async fn read(&self, id: &SandboxId, path: &str) -> Result<Bytes> {
+        through(&*self.layer, About::sandbox(Call::ReadFile, id), || self.inner.read(id, path)).await
+    }
+
+    async fn write(&self, id: &SandboxId, path: &str, data: Bytes, options: WriteOptions) -> Result<()> {
+        let write = || self.inner.write(id, path, data.clone(), options.clone());
+        through(&*self.layer, About::sandbox(Call::WriteFile, id), write).await
+    }
+
+    async fn list(&self, id: &SandboxId, path: &str, options: ListOptions) -> Result<Vec<FileInfo>> {
+        let list = || self.inner.list(id, path, options.clone());
+        through(&*self.layer, About::sandbox(Call::ListFiles, id), list).await
+    }
+
+    async fn stat(&self, id: &SandboxId, path: &str) -> Result<FileInfo> {
+        through(&*self.layer, About::sandbox(Call::StatFile, id), || self.inner.stat(id, path)).await
+    }
+
+    async fn mkdir(&self, id: &SandboxId, path: &str, parents: bool) -> Result<()> {
+        // Without `parents` the directory that a lost first attempt made would be a failure of the second.
+        let about = About::sandbox(Call::MakeDirectory, id).once_unless(parents);
+        through(&*self.layer, about, || self.inner.mkdir(id, path, parents)).await
+    }
+
+    async fn remove(&self, id: &SandboxId, path: &str, recursive: bool) -> Result<()> {
+        // What a lost first attempt removed is not there for the second.
+        let about = About::sandbox(Call::RemoveFile, id).repeat(Repeat::Once);
+        through(&*self.layer, about, || self.inner.remove(id, path, recursive)).await
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl<L: Layer> Network for LayeredNetwork<L> {
+    async fn url(&self, id: &SandboxId, port: u16) -> Result<PortUrl> {
+        through(&*self.layer, About::sandbox(Call::PortUrl, id), || self.inner.url(id, port)).await
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl<L: Layer> Metrics for LayeredMetrics<L> {
+    async fn usage(&self, id: &SandboxId) -> Result<Usage> {
+        through(&*self.layer, About::sandbox(Call::Usage, id), || self.inner.usage(id)).await
+    }
+}

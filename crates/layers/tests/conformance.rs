@@ -1,0 +1,68 @@
+//! The contract's conformance suite through all layers at once: what holds for a provider holds with layers over it.
+//!
+//! Answers of calls that can be repeated are lost now and then, so the suite also passes only because they are repeated rightly.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openlattice::{ComputeProvider, Error, ErrorKind, Result, Retry};
+use openlattice_conformance::{Candidate, Settings};
+use openlattice_layers::{
+    Call, Fault, FaultLayer, Layer as _, LimitLayer, Moment, RetryLayer, TimeoutLayer, TraceLayer,
+};
+use openlattice_local::LocalProvider;
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Unavailable, "test", "the connection broke").with_retry(Retry::Safe { after: None })
+}
+
+/// Fails a tenth of the calls that can be repeated whatever they are given, half of them after the work was done.
+fn faults() -> FaultLayer {
+    let calls = [
+        Call::Inspect,
+        Call::List,
+        Call::Attach,
+        Call::Destroy,
+        Call::ReadOutput,
+        Call::WriteStdin,
+        Call::CloseStdin,
+        Call::StdinStatus,
+        Call::Wait,
+        Call::Poll,
+        Call::ReadFile,
+        Call::WriteFile,
+        Call::ListFiles,
+        Call::StatFile,
+    ];
+    let mut layer = FaultLayer::seeded(1);
+    for call in calls {
+        // The bytes of a read that was lost are asked for again by offset, which only a failed reader is.
+        for moment in [Moment::Before, Moment::After] {
+            layer = layer.with_fault(Fault::new(lost).of(call).with_chance(0.05).at(moment));
+        }
+    }
+    layer
+}
+
+/// Puts every layer over a provider.
+fn layered(provider: LocalProvider) -> Arc<dyn ComputeProvider> {
+    let provider = Arc::new(faults().over(Arc::new(provider)));
+    let provider = Arc::new(LimitLayer::default().with_provisions_per_second(1000.0).over(provider));
+    let provider = Arc::new(TimeoutLayer::default().over(provider));
+    let retry = RetryLayer::default()
+        .with_attempts(10)
+        .with_pauses(Duration::from_millis(1), Duration::from_millis(20));
+    let provider = Arc::new(retry.over(provider));
+    Arc::new(TraceLayer.over(provider))
+}
+
+async fn candidate() -> Result<Candidate> {
+    let store = tempfile::tempdir().expect("a temporary folder can be made");
+    let provider = layered(LocalProvider::open(store.path()).await?);
+    let peer = layered(LocalProvider::open(store.path()).await?);
+    Ok(Candidate::new(provider, Settings::new("local", "host")).with_peer(peer).keeping(store))
+}
+
+fn main() -> std::process::ExitCode {
+    openlattice_conformance::run(candidate)
+}
