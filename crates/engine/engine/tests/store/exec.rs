@@ -299,8 +299,9 @@ async fn a_dropped_start_of_a_named_command_is_found_by_the_next() {
     for n in 0..10 {
         let mut spec = command(&["sh", "-c", "echo run >> /tmp/runs"]);
         spec.id = Some(ExecId::parse(&format!("n{n}")).unwrap());
-        let _ =
-            tokio::time::timeout(Duration::from_micros(300 * n), store.engine.exec(&id, spec.clone())).await;
+        drop(
+            tokio::time::timeout(Duration::from_micros(300 * n), store.engine.exec(&id, spec.clone())).await,
+        );
         let exec = store.engine.exec(&id, spec).await.unwrap();
         assert_eq!(store.engine.exec_wait(&id, &exec).await.unwrap().end, Some(ExecEnd::Exited(0)));
     }
