@@ -90,17 +90,23 @@ fn prepare(plan: Plan, handles: Handles) -> Result<Server> {
         started_ns: now,
         active_ns: now,
     };
-    sys::set_nonblocking(server.handles.listener.raw())?;
-    server.watch(server.handles.listener.raw(), Kind::Listener, 0, 0, sys::EPOLLIN)?;
-    server.watch(server.signals.raw(), Kind::Signals, 0, 0, sys::EPOLLIN)?;
-    server.watch(server.timer.raw(), Kind::Timer, 0, 0, sys::EPOLLIN)?;
-    timers::check(&mut server);
+    announce(&mut server)?;
+    Ok(server)
+}
+
+/// Watches what is there from the start, and tells the engine.
+fn announce(server: &mut Server) -> Result<()> {
+    let listener = server.handles.listener.raw();
+    sys::set_nonblocking(listener)?;
+    for (fd, kind) in
+        [(listener, Kind::Listener), (server.signals.raw(), Kind::Signals), (server.timer.raw(), Kind::Timer)]
+    {
+        server.watch(fd, kind, 0, 0, sys::EPOLLIN)?;
+    }
+    timers::check(server);
     Reply::new(op::READY, 0).send(SETUP_FD, 0)?;
     // The channel's place, and what the engine gave as 1 and 2, must never become a command's.
-    for standard in 0..3 {
-        sys::duplicate(server.handles.null.raw(), standard)?;
-    }
-    Ok(server)
+    (0..3).try_for_each(|standard| sys::duplicate(server.handles.null.raw(), standard))
 }
 
 fn serve(server: &mut Server) -> ! {
