@@ -26,8 +26,6 @@ const SHM_BYTES: u64 = 64 << 20;
 const LEAST_MEMORY: u64 = 1 << 20;
 /// Longest note.
 const MAX_NOTE: usize = 1 << 20;
-/// Search path of a command whose image and spec set none.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Refuses a spec whose values are wrong, before anything is made.
 pub(crate) fn check_spec(spec: &SandboxSpec) -> Result<()> {
@@ -171,11 +169,10 @@ fn hostname(id: &SandboxId) -> String {
     id.as_str().chars().map(|c| if c == '_' { '-' } else { c }).take(63).collect()
 }
 
-/// Defaults, then the image's, then the spec's; of one name the last one stays.
+/// The image's, then the spec's; of one name the last one stays. What nobody sets, PATH and HOME, the agent adds for each command.
 fn environment(image: &ImageRow, env: &[(String, String)]) -> Vec<(String, String)> {
-    let defaults = [("PATH", PATH), ("HOME", "/root")].map(|(key, value)| (key.to_owned(), value.to_owned()));
     let mut merged: Vec<(String, String)> = Vec::new();
-    for (key, value) in defaults.iter().chain(&image.content.env).chain(env) {
+    for (key, value) in image.content.env.iter().chain(env) {
         match merged.iter_mut().find(|(known, _)| known == key) {
             Some((_, known)) => known.clone_from(value),
             None => merged.push((key.clone(), value.clone())),
@@ -209,7 +206,7 @@ mod tests {
             crate::store::ImageContent { env: text(&[("A", "1"), ("PATH", "/x")]), ..Default::default() };
         let image = ImageRow { info: crate::image::ImageInfo::empty(crate::id::ImageId::random()), content };
         let env = environment(&image, &text(&[("A", "2"), ("A", "3")]));
-        assert_eq!(env, text(&[("PATH", "/x"), ("HOME", "/root"), ("A", "3")]));
+        assert_eq!(env, text(&[("A", "3"), ("PATH", "/x")]));
     }
 
     #[test]

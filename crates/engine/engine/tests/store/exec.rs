@@ -268,10 +268,10 @@ async fn commands_end_with_their_sandbox() {
 async fn an_id_of_no_user_is_one_all_the_same() {
     let Some(store) = Store::open().await else { return };
     let id = store.sandbox().await.id;
-    let mut spec = command(&["sh", "-c", "id -u; touch /root/x 2>/dev/null || echo refused"]);
+    let mut spec = command(&["sh", "-c", "id -u; touch /root/x 2>/dev/null || echo refused; echo $HOME"]);
     spec.uid = Some(1234);
     let exec = store.engine.exec(&id, spec).await.unwrap();
-    assert_eq!(outcome(&store.engine, &id, &exec).await.ok(), "1234\nrefused\n");
+    assert_eq!(outcome(&store.engine, &id, &exec).await.ok(), "1234\nrefused\n/\n");
     store.close().await;
 }
 

@@ -198,8 +198,8 @@ async fn the_working_directory_is_made_and_used() {
         (Some("/work/deep".to_owned()), vec![("GREETING".to_owned(), "hi".to_owned())]);
     let info = store.engine.create(spec).await.unwrap();
     assert_eq!(
-        store.sh(&info.id, "pwd; echo $GREETING; id -u; stat -c %u .").await.ok(),
-        "/work/deep\nhi\n0\n0\n"
+        store.sh(&info.id, "pwd; echo $GREETING; id -u; stat -c %u .; echo $HOME").await.ok(),
+        "/work/deep\nhi\n0\n0\n/root\n"
     );
     let database = std::fs::read(store.path().join("store.db")).unwrap();
     let log = std::fs::read(store.path().join("store.db-wal")).unwrap_or_default();
