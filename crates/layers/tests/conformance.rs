@@ -2,13 +2,16 @@
 //!
 //! Answers of calls that can be repeated are lost now and then, so the suite also passes only because they are repeated rightly.
 
-use std::sync::Arc;
+#![expect(clippy::print_stderr, reason = "this is the main function of a test binary")]
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openlattice::{ComputeProvider, Error, ErrorKind, Result, Retry};
 use openlattice_conformance::{Candidate, Settings};
 use openlattice_layers::{
-    Call, Fault, FaultLayer, Layer as _, LimitLayer, Moment, RetryLayer, TimeoutLayer, TraceLayer,
+    Call, Fault, FaultLayer, Layer as _, Layered, LimitLayer, Moment, RetryLayer, TimeoutLayer, TraceLayer,
 };
 use openlattice_local::LocalProvider;
 
@@ -36,7 +39,6 @@ fn faults() -> FaultLayer {
     ];
     let mut layer = FaultLayer::seeded(1);
     for call in calls {
-        // The bytes of a read that was lost are asked for again by offset, which only a failed reader is.
         for moment in [Moment::Before, Moment::After] {
             layer = layer.with_fault(Fault::new(lost).of(call).with_chance(0.05).at(moment));
         }
@@ -44,9 +46,13 @@ fn faults() -> FaultLayer {
     layer
 }
 
+/// The fault layers of a run, for a count at its end.
+type Faulty = Arc<Mutex<Vec<Arc<Layered<FaultLayer>>>>>;
+
 /// Puts every layer over a provider.
-fn layered(provider: LocalProvider) -> Arc<dyn ComputeProvider> {
+fn layered(provider: LocalProvider, made: &Faulty) -> Arc<dyn ComputeProvider> {
     let provider = Arc::new(faults().over(Arc::new(provider)));
+    made.lock().expect("nobody panics while holding it").push(Arc::clone(&provider));
     let provider = Arc::new(LimitLayer::default().with_provisions_per_second(1000.0).over(provider));
     let provider = Arc::new(TimeoutLayer::default().over(provider));
     let retry = RetryLayer::default()
@@ -56,13 +62,20 @@ fn layered(provider: LocalProvider) -> Arc<dyn ComputeProvider> {
     Arc::new(TraceLayer.over(provider))
 }
 
-async fn candidate() -> Result<Candidate> {
+async fn candidate(made: &Faulty) -> Result<Candidate> {
     let store = tempfile::tempdir().expect("a temporary folder can be made");
-    let provider = layered(LocalProvider::open(store.path()).await?);
-    let peer = layered(LocalProvider::open(store.path()).await?);
+    let provider = layered(LocalProvider::open(store.path()).await?, made);
+    let peer = layered(LocalProvider::open(store.path()).await?, made);
     Ok(Candidate::new(provider, Settings::new("local", "host")).with_peer(peer).keeping(store))
 }
 
-fn main() -> std::process::ExitCode {
-    openlattice_conformance::run(candidate)
+fn main() -> ExitCode {
+    let made = Faulty::default();
+    let code = openlattice_conformance::run(async || candidate(&made).await);
+    let made = made.lock().expect("nobody panics while holding it");
+    let injected: u64 = made.iter().map(|provider| provider.layer().injected()).sum();
+    eprintln!("{injected} faults injected");
+    // A run of a few chosen tests may meet none.
+    let chosen = std::env::args().len() > 1;
+    if injected == 0 && !chosen { ExitCode::FAILURE } else { code }
 }
