@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 
 use super::failure;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{Exec, ExecSpec, ExecStatus, OutputStream};
 use crate::sandbox::Sandbox;
 
@@ -62,7 +62,9 @@ impl Sandbox {
         match (end.status, fed) {
             (ExecStatus::Code(0), Fed::Whole) => Ok(stdout),
             // The tool ended well and yet did not take all of its input: that is not a whole file.
-            (ExecStatus::Code(0), Fed::Part(error)) => Err(error.during(tool.name())),
+            (ExecStatus::Code(0), Fed::Part(error)) => {
+                Err(error.with_kind(ErrorKind::UnexpectedReply).during(tool.name()))
+            }
             (status, _) => Err(failure::error(tool, &shown(status), &stderr)),
         }
     }

@@ -11,7 +11,10 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::{Mutex, mpsc, watch};
@@ -40,18 +43,16 @@ pub(super) fn input(taken: bool) -> (Input, mpsc::Receiver<Bytes>) {
     (Input(taken.then_some(sender)), receiver)
 }
 
-struct Stdin {
-    sender: Option<mpsc::Sender<Bytes>>,
-    accepted: u64,
-}
-
 /// One run.
 pub(crate) struct FileExec {
     folder: PathBuf,
     stdout: Arc<File>,
     stderr: Arc<File>,
     progress: watch::Sender<Progress>,
-    stdin: Mutex<Stdin>,
+    /// Where content goes; nothing once no more is taken.
+    stdin: Mutex<Option<mpsc::Sender<Bytes>>>,
+    /// Bytes of content taken. Changed by whoever holds `stdin`.
+    accepted: AtomicU64,
     input_seen: watch::Sender<()>,
 }
 
@@ -80,16 +81,24 @@ impl FileExec {
         // by which they know a run, with the lock on.
         stdout.lock()?;
         std::fs::rename(unlocked, folder.join("stdout"))?;
-        Ok(Some(Self::of(folder, stdout, stderr, Progress::default(), input)))
+        Ok(Some(Self::of(folder, stdout, stderr, Progress::default(), input, 0)))
     }
 
-    fn of(folder: &Path, stdout: File, stderr: File, progress: Progress, input: Input) -> Self {
+    fn of(
+        folder: &Path,
+        stdout: File,
+        stderr: File,
+        progress: Progress,
+        input: Input,
+        accepted: u64,
+    ) -> Self {
         Self {
             folder: folder.to_owned(),
             stdout: Arc::new(stdout),
             stderr: Arc::new(stderr),
             progress: watch::Sender::new(progress),
-            stdin: Mutex::new(Stdin { sender: input.0, accepted: 0 }),
+            stdin: Mutex::new(input.0),
+            accepted: AtomicU64::new(accepted),
             input_seen: watch::Sender::new(()),
         }
     }
@@ -110,7 +119,7 @@ impl FileExec {
         let Some(stderr) = open("stderr") else { return Ok(None) };
         let length = |file: &File| file.metadata().map_or(0, |meta| meta.len());
         let progress = Progress { stdout: length(&stdout), stderr: length(&stderr), exit: Some(exit) };
-        Ok(Some(Self::of(folder, stdout, stderr, progress, Input(None))))
+        Ok(Some(Self::of(folder, stdout, stderr, progress, Input(None), read_accepted(folder))))
     }
 
     /// Runs `work` to its end, which becomes the exit.
@@ -147,14 +156,15 @@ impl FileExec {
     async fn input_stalls(&self) {
         let mut seen = self.input_seen.subscribe();
         while tokio::time::timeout(INPUT_PATIENCE, seen.changed()).await.is_ok() {}
-        if self.stdin.lock().await.sender.is_none() {
+        if self.stdin.lock().await.is_none() {
             std::future::pending::<()>().await;
         }
     }
 
     async fn finish(&self, exit: Exit) {
-        let folder = self.folder.clone();
-        match tokio::task::spawn_blocking(move || write_exit(&folder, exit)).await {
+        let (folder, accepted) = (self.folder.clone(), self.accepted.load(Ordering::Acquire));
+        let keep = move || write_accepted(&folder, accepted).and_then(|()| write_exit(&folder, exit));
+        match tokio::task::spawn_blocking(keep).await {
             Ok(Ok(())) => {}
             // The exit is told to those who wait now; after a restart the run counts as cut.
             Ok(Err(error)) => tracing::warn!(%error, "cannot keep an exit"),
@@ -225,15 +235,13 @@ impl FileExec {
     pub(in crate::router) async fn write(&self, offset: u64, data: Bytes, eof: bool) -> Result<(), Status> {
         let mut stdin = self.stdin.lock().await;
         let end = offset.saturating_add(data.len() as u64);
-        if offset > stdin.accepted && !data.is_empty() {
-            return Err(Status::invalid_argument(format!(
-                "offset {offset} leaves a gap after {}",
-                stdin.accepted
-            )));
+        let accepted = self.accepted.load(Ordering::Acquire);
+        if offset > accepted && !data.is_empty() {
+            return Err(Status::invalid_argument(format!("offset {offset} leaves a gap after {accepted}")));
         }
-        let skipped = usize::try_from(stdin.accepted.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let skipped = usize::try_from(accepted.saturating_sub(offset)).unwrap_or(usize::MAX);
         let fresh = data.slice(skipped.min(data.len())..);
-        let sender = match &stdin.sender {
+        let sender = match &*stdin {
             Some(sender) => sender.clone(),
             None if fresh.is_empty() => return Ok(()),
             None => return Err(self.closed().await),
@@ -242,14 +250,14 @@ impl FileExec {
         if !fresh.is_empty() {
             // Counted in the same step as it is sent, so that a caller who goes away in between loses nothing.
             let Ok(place) = sender.reserve().await else { return Err(self.closed().await) };
+            self.accepted.store(end, Ordering::Release);
             place.send(fresh);
-            stdin.accepted = end;
         }
         if eof {
             let Ok(place) = sender.reserve().await else { return Err(self.closed().await) };
             // An empty chunk says that the content is complete.
             place.send(Bytes::new());
-            stdin.sender = None;
+            *stdin = None;
         }
         Ok(())
     }
@@ -262,7 +270,7 @@ impl FileExec {
     /// Bytes accepted, and whether no more is taken.
     pub(in crate::router) async fn stdin_state(&self) -> (u64, bool) {
         let stdin = self.stdin.lock().await;
-        (stdin.accepted, stdin.sender.is_none())
+        (self.accepted.load(Ordering::Acquire), stdin.is_none())
     }
 }
 
@@ -279,6 +287,16 @@ fn mark_cut(folder: &Path) -> Exit {
         tracing::warn!(%error, "cannot keep an exit");
     }
     Exit::Code(1)
+}
+
+/// Before the exit: a client whose stream broke asks after the end how much was taken.
+fn write_accepted(folder: &Path, accepted: u64) -> io::Result<()> {
+    if accepted == 0 { Ok(()) } else { std::fs::write(folder.join("accepted"), accepted.to_string()) }
+}
+
+fn read_accepted(folder: &Path) -> u64 {
+    let text = std::fs::read_to_string(folder.join("accepted")).unwrap_or_default();
+    text.parse().unwrap_or(0)
 }
 
 /// Whole or not at all: a reader that finds the file finds the exit.
@@ -364,6 +382,16 @@ mod tests {
             seen.push(chunk);
         }
         assert_eq!(seen, ["abc", "de", ""]);
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_is_known_after_the_end() {
+        let (folder, exec, _chunks) = exec(true);
+        exec.write(0, "abc".into(), true).await.unwrap();
+        exec.run(async { Ok(()) }, None).await;
+        let again = FileExec::load(&folder.path().join("sb/e")).unwrap().unwrap();
+        assert_eq!(again.stdin_state().await, (3, true));
+        again.write(0, "abc".into(), true).await.unwrap();
     }
 
     #[tokio::test]
