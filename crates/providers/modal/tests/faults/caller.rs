@@ -1,0 +1,51 @@
+//! A caller who follows the rules: repeats what failed for now, and counts what it saw.
+
+use std::collections::BTreeMap;
+
+use openlattice::{Error, ErrorKind};
+
+use crate::{Failure, Result};
+
+/// How often one step is repeated before the case fails.
+const TRIES: usize = 30;
+
+/// What went wrong, by kind, and how often.
+#[derive(Debug, Default)]
+pub(crate) struct Caller {
+    seen: BTreeMap<String, usize>,
+}
+
+impl Caller {
+    /// Takes a step until it succeeds; an error that the fault cannot explain fails the case.
+    pub(crate) async fn insist<T>(
+        &mut self,
+        step: &'static str,
+        mut take: impl AsyncFnMut() -> openlattice::Result<T>,
+    ) -> Result<T> {
+        for _ in 0..TRIES {
+            match take().await {
+                Ok(done) => return Ok(done),
+                Err(error) => self.bear(step, &error)?,
+            }
+        }
+        Err(Failure(format!("{step} failed {TRIES} times: {:?}", self.seen)))
+    }
+
+    /// Counts an error that a broken connection explains, and fails at any other.
+    pub(crate) fn bear(&mut self, step: &'static str, error: &Error) -> Result<()> {
+        let explained = matches!(
+            error.kind(),
+            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Cancelled | ErrorKind::Internal
+        );
+        if !explained {
+            return Err(Failure(format!("{step}: {error:?}")));
+        }
+        *self.seen.entry(format!("{step} {}", error.kind())).or_default() += 1;
+        Ok(())
+    }
+
+    /// Gives what was seen.
+    pub(crate) fn seen(self) -> BTreeMap<String, usize> {
+        self.seen
+    }
+}

@@ -1,0 +1,29 @@
+//! The server acted, and its reply never arrives; or it arrives late.
+
+use std::sync::Arc;
+
+use crate::cases::{self, Case, measure};
+use crate::fault::{Fault, Way};
+use crate::world::World;
+use crate::{Result, ensure};
+
+const AT_ONCE: usize = 8;
+
+/// Silences the server from every one of its frames on until it has answered, which covers every reply; and delays frames.
+pub(crate) async fn at_every_reply(world: Arc<World>) -> Result<String> {
+    let counts = measure(&world, true).await?;
+    let lost = (1..=counts.to_client).map(|at| case("lost", at, Fault::Silence { at }));
+    let tally = cases::run(&world, lost.collect(), AT_ONCE).await?;
+    ensure(tally.struck >= 50, || format!("only {tally}"))?;
+    let late = [(Way::ToServer, counts.to_server), (Way::ToClient, counts.to_client)].into_iter();
+    let late = late.flat_map(|(way, count)| {
+        (1..=count).step_by(5).map(move |at| case(&format!("late-{way:?}"), at, Fault::Delay { way, at }))
+    });
+    let delayed = cases::run(&world, late.collect(), AT_ONCE).await?;
+    ensure(!delayed.saw_errors(), || format!("a delay is no error: {delayed}"))?;
+    Ok(format!("{tally}; delays: {delayed}"))
+}
+
+fn case(name: &str, at: usize, fault: Fault) -> Case {
+    Case { name: format!("{name}-{at}"), fault, second_generation: true }
+}
