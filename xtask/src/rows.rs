@@ -10,6 +10,7 @@ mod table;
 
 use crate::failure::{Failure, Result};
 use crate::record::Record;
+use crate::stage;
 use crate::workspace::Workspace;
 
 /// Prints a line per row, and fails where a row is not proven.
@@ -19,6 +20,11 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let names = source::Words::read(workspace)?;
     let verdicts: Vec<_> = table.rows.iter().map(|row| judge::judge(row, &record, &names)).collect();
     verdicts.iter().for_each(|verdict| println!("{verdict}"));
+    let nowhere = judge::judged_nowhere(&record);
+    if !nowhere.is_empty() {
+        println!();
+        stage::note(&format!("nowhere judged in the last run: {}", nowhere.join(", ")));
+    }
     let faults: Vec<String> = verdicts.iter().flat_map(judge::Verdict::faults).collect();
     if faults.is_empty() {
         println!("\n{} rows, all proven in the last run", verdicts.len());

@@ -39,6 +39,15 @@ pub(crate) fn judge(row: &Row, record: &Record, words: &Words) -> Verdict {
     verdict
 }
 
+/// The tests of rows that were ignored wherever they are: what a row says beyond them is proven, what they say is not.
+pub(crate) fn judged_nowhere(record: &Record) -> Vec<String> {
+    let mut all: BTreeMap<&str, bool> = BTreeMap::new();
+    for ran in record.all().filter(|ran| ran.short().split('_').next().and_then(row_id).is_some()) {
+        *all.entry(ran.short()).or_default() |= ran.outcome != Outcome::Ignored;
+    }
+    all.into_iter().filter(|(_, judged)| !judged).map(|(name, _)| name.to_owned()).collect()
+}
+
 /// Whether the rows that a name starts with hold this one: `m06_m7_…` proves M6 and M7.
 fn proves(name: &str, id: &str) -> bool {
     name.split('_').map_while(row_id).any(|row| row == id)
@@ -184,6 +193,17 @@ mod tests {
         ];
         let faults = judged(&row(&[], &[]), &all).join("\n");
         assert!(faults.contains("m7_b failed") && faults.contains("m7_gone is no longer"), "{faults}");
+    }
+
+    #[test]
+    fn what_is_judged_nowhere_is_told() {
+        let all = vec![
+            ran("openlattice-local", "m7_a", Outcome::Ignored),
+            ran("openlattice-modal", "m7_a", Outcome::Passed),
+            ran("openlattice-local", "part::m7_b", Outcome::Ignored),
+            ran("openlattice-local", "a_child", Outcome::Ignored),
+        ];
+        assert_eq!(judged_nowhere(&Record::of("workspace", all)), ["m7_b"]);
     }
 
     #[test]
