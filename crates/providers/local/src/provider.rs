@@ -95,7 +95,7 @@ impl ComputeProvider for LocalProvider {
         let start = Instant::now();
         match self.engine.image("host").await {
             Ok(_) => Health::healthy(start.elapsed()),
-            Err(error) => Health::unhealthy(error.to_string()),
+            Err(error) => Health::unreachable(error),
         }
     }
 
@@ -199,5 +199,50 @@ impl ComputeProvider for LocalProvider {
         let report = self.engine.gc().await.map_err(Attempt("gc").failed())?;
         ended.extend(report.ended.iter().map(|id| SandboxId::new(id.as_str())));
         Ok(GcReport { ended })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use openlattice::Retry;
+
+    use super::*;
+
+    /// Empties the database under an open store, as a disk that went away would.
+    fn damage(store: &Path) {
+        // Other processes have this one mapped: it must keep its size.
+        let index = store.join("store.db-shm");
+        let size = fs::metadata(&index).unwrap().len();
+        fs::write(store.join("store.db"), "").unwrap();
+        fs::write(store.join("store.db-wal"), "").unwrap();
+        let file = fs::OpenOptions::new().write(true).open(&index).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &vec![0; usize::try_from(size).unwrap()], 0).unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn m19_m26_a_store_that_cannot_be_read_is_reported() {
+        let store = tempfile::tempdir().unwrap();
+        let provider = match LocalProvider::open(store.path()).await {
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
+                println!("skipped: {error}");
+                return;
+            }
+            provider => provider.unwrap(),
+        };
+        let id = provider.provision(ProvisionSpec::new("host").with_max_seconds(300)).await.unwrap().id;
+        provider.destroy(&id).await.unwrap();
+        provider.gc().await.unwrap();
+        assert!(provider.health().await.healthy);
+
+        damage(store.path());
+
+        let health = provider.health().await;
+        let message = health.message.unwrap_or_default();
+        assert!(!health.healthy && message.starts_with("unreachable: "), "{message}");
+        let error = provider.destroy(&id).await.unwrap_err();
+        assert_eq!(error.retry(), Retry::Safe { after: None }, "{error:?}");
     }
 }
