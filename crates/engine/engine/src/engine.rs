@@ -1,10 +1,11 @@
 //! The handle that everything starts from.
 
 use crate::{
+    config::{EngineConfig, GcReport},
     error::{Error, ErrorKind, Result},
     exec::{self, ExecSpec, ExecState, OutputReader, OutputStream, StdinState},
     files::Files,
-    id::{ExecId, ImageId, SandboxId},
+    id::{ExecId, SandboxId},
     image::{self, ImageInfo, SnapshotSpec},
     lifecycle,
     sandbox::{SandboxFilter, SandboxInfo, SandboxSpec},
@@ -14,43 +15,11 @@ use crate::{
 use std::{
     collections::BTreeMap,
     future::Future,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-
-/// How to open a store.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct EngineConfig {
-    /// The store's folder; made (mode 0700) when missing.
-    pub state_dir: PathBuf,
-    /// Bytes that one output stream of one command may keep, and bytes of input that one command may be given. Default 1 GiB.
-    pub output_quota: u64,
-    /// How long `gc` leaves the folder of an ended sandbox, and with it its outputs. Default zero.
-    pub keep_ended: Duration,
-}
-
-impl EngineConfig {
-    /// Defaults for a store in `state_dir`.
-    pub fn new(state_dir: impl Into<PathBuf>) -> Self {
-        Self { state_dir: state_dir.into(), output_quota: 1 << 30, keep_ended: Duration::ZERO }
-    }
-}
-
-/// What `gc` did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct GcReport {
-    /// Sandboxes ended because their owner or creator is gone.
-    pub ended: Vec<SandboxId>,
-    /// Folders of ended sandboxes removed.
-    pub removed: Vec<SandboxId>,
-    /// Images removed (expired, used by nothing).
-    pub images: Vec<ImageId>,
-    /// Bytes given back, roughly.
-    pub bytes: u64,
-}
+use tokio::net::TcpStream;
 
 /// An open store. Cheap to clone, shared by any number of tasks; needs a tokio runtime with its I/O and time drivers, and may be
 /// used from several of them.
@@ -350,6 +319,17 @@ impl Engine {
     /// `FailedPrecondition` when it has ended, `NotFound` for an unknown one, `InvalidArgument` for no signal number.
     pub async fn signal(&self, id: &SandboxId, exec: &ExecId, signal: i32) -> Result<()> {
         exec::signal::send(self, id, exec, signal).await
+    }
+
+    /// Connects to a port of the sandbox's own loopback address, `127.0.0.1`, from outside. Cancel-safe. The connection keeps the
+    /// sandbox's network namespace, and nothing else of it, alive until it is dropped. How long a connection may take to be accepted
+    /// is for the caller to bound.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when nothing listens there, or the sandbox is being made or has ended; `NotFound` for an unknown one;
+    /// `PermissionDenied` without the right to enter its namespace.
+    pub async fn connect(&self, id: &SandboxId, port: u16) -> Result<TcpStream> {
+        crate::connect::connect(self, id, port).await
     }
 
     /// File operations on a running sandbox.

@@ -10,6 +10,8 @@ mod protocol;
 mod agent;
 mod cgroup;
 mod clock;
+mod config;
+mod connect;
 mod launch;
 mod rootfs;
 mod engine;
@@ -25,7 +27,8 @@ mod seccomp;
 mod store;
 mod watch;
 
-pub use engine::{Engine, EngineConfig, GcReport};
+pub use config::{EngineConfig, GcReport};
+pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use exec::{ExecEnd, ExecSpec, ExecState, OutputReader, OutputStream, StdinState};
 pub use files::{FileKind, FileStat, Files};

@@ -2,7 +2,8 @@
 
 use super::layers;
 use crate::{
-    engine::{GcReport, Inner},
+    config::GcReport,
+    engine::Inner,
     error::{ErrorKind, Result},
 };
 use std::time::SystemTime;

@@ -1,7 +1,8 @@
 //! Ends what nobody owns any more and removes what nothing uses.
 
 use crate::{
-    engine::{Engine, GcReport},
+    config::GcReport,
+    engine::Engine,
     error::Result,
     id::SandboxId,
     image,

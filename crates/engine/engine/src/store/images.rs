@@ -165,7 +165,7 @@ fn move_name(
 }
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<ImageRow> {
-    let content: ImageContent = super::sandboxes::from_json(&row.get::<_, String>("content")?)?;
+    let content: ImageContent = super::rows::from_json(&row.get::<_, String>("content")?)?;
     let id = ImageId::parse(&row.get::<_, String>("id")?).map_err(|_| rusqlite::Error::InvalidQuery)?;
     let snapshot_of: Option<String> = row.get("snapshot_of")?;
     let info = ImageInfo {

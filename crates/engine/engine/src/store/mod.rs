@@ -6,6 +6,7 @@
 mod folder;
 mod images;
 mod process;
+mod rows;
 mod sandboxes;
 mod schema;
 mod trash;

@@ -1,13 +1,16 @@
 //! The table of sandboxes.
 
-use super::{Process, Store};
+use super::{
+    Process, Store,
+    rows::{encode_reason, json, read_row, signed},
+};
 use crate::{
     clock,
     error::{Error, ErrorKind, Result},
-    id::{ImageId, SandboxId},
-    sandbox::{EndReason, Limits, SandboxEnd, SandboxInfo, SandboxState},
+    id::SandboxId,
+    sandbox::{SandboxEnd, SandboxInfo, SandboxState},
 };
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension, named_params, params};
 use std::{collections::BTreeMap, time::SystemTime};
 
 /// Where in its life a sandbox is.
@@ -230,107 +233,4 @@ fn taken(name: &str) -> Error {
 
 fn is_constraint(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
-}
-
-fn read_row(row: &Row<'_>) -> rusqlite::Result<SandboxRow> {
-    Ok(SandboxRow {
-        info: read_info(row)?,
-        creator: read_process(row, "creator")?.ok_or(rusqlite::Error::InvalidQuery)?,
-        owner: read_process(row, "owner")?,
-        agent: read_agent(row)?,
-        doomed: row.get("doomed")?,
-        frozen: row.get("frozen")?,
-        folder: row.get("folder")?,
-    })
-}
-
-fn read_info(row: &Row<'_>) -> rusqlite::Result<SandboxInfo> {
-    let id = |text: String| SandboxId::parse(&text).map_err(|_| rusqlite::Error::InvalidQuery);
-    let image = |text: String| ImageId::parse(&text).map_err(|_| rusqlite::Error::InvalidQuery);
-    Ok(SandboxInfo {
-        id: id(row.get("id")?)?,
-        state: read_state(row)?,
-        image: image(row.get("image")?)?,
-        image_name: row.get("image_name")?,
-        created_at: clock::from_ns(row.get("created_ns")?),
-        expires_at: row.get::<_, Option<i64>>("expires_ns")?.map(clock::from_ns),
-        command: from_json(&row.get::<_, String>("command")?)?,
-        limits: Limits {
-            memory_bytes: unsigned(row.get("memory_bytes")?),
-            milli_cpus: unsigned(row.get("milli_cpus")?),
-            pids: unsigned(row.get("pids")?),
-        },
-        name: row.get("name")?,
-        scope: row.get("scope")?,
-        tags: from_json(&row.get::<_, String>("tags")?)?,
-        owned: row.get::<_, Option<String>>("owner")?.is_some(),
-        note: row.get("note")?,
-        lifetime: clock::from_ms(row.get("lifetime_ms")?),
-        idle_timeout: row.get::<_, Option<i64>>("idle_ms")?.map(clock::from_ms),
-    })
-}
-
-fn read_state(row: &Row<'_>) -> rusqlite::Result<SandboxState> {
-    Ok(match row.get::<_, i64>("state")? {
-        0 => SandboxState::Creating,
-        1 => SandboxState::Running,
-        _ => SandboxState::Ended(SandboxEnd {
-            reason: decode_reason(row.get("end_reason")?, row.get("end_code")?),
-            at: clock::from_ns(row.get("ended_ns")?),
-        }),
-    })
-}
-
-fn read_process(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Process>> {
-    let text: Option<String> = row.get(column)?;
-    text.map(|text| Process::parse(&text).ok_or(rusqlite::Error::InvalidQuery)).transpose()
-}
-
-fn read_agent(row: &Row<'_>) -> rusqlite::Result<Option<Agent>> {
-    let (pid, start) = (row.get::<_, Option<u32>>("agent_pid")?, unsigned(row.get("agent_start")?));
-    Ok(pid.zip(start).map(|(pid, start)| Agent { pid, start }))
-}
-
-fn encode_reason(reason: EndReason) -> (i64, i32) {
-    match reason {
-        EndReason::Exited(code) => (1, code),
-        EndReason::Signaled(signal) => (2, signal),
-        EndReason::TimedOut => (3, 0),
-        EndReason::Idle => (4, 0),
-        EndReason::Terminated => (5, 0),
-        EndReason::OutOfMemory => (6, 0),
-        EndReason::Lost => (7, 0),
-        EndReason::Failed => (8, 0),
-    }
-}
-
-fn decode_reason(reason: i64, code: i32) -> EndReason {
-    match reason {
-        1 => EndReason::Exited(code),
-        2 => EndReason::Signaled(code),
-        3 => EndReason::TimedOut,
-        4 => EndReason::Idle,
-        5 => EndReason::Terminated,
-        6 => EndReason::OutOfMemory,
-        8 => EndReason::Failed,
-        _ => EndReason::Lost,
-    }
-}
-
-fn json<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("lists and maps of texts have a JSON form")
-}
-
-pub(super) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
-    serde_json::from_str(text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
-    })
-}
-
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn unsigned(value: Option<i64>) -> Option<u64> {
-    value.and_then(|value| u64::try_from(value).ok())
 }

@@ -122,9 +122,16 @@ impl Front {
         }
     }
 
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        // One that has ended by itself cannot be killed.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod support;
 
+mod connect;
 mod crash;
 mod exec;
 mod files;
