@@ -67,7 +67,8 @@ impl RouterCall {
 
     /// Says whether a status ends a call that has one deadline for all tries.
     fn is_over(&self, status: &Status) -> bool {
-        self.in_all.is_some() && matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled)
+        let over = matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled);
+        self.in_all.is_some() && over && !status::is_lost(status)
     }
 }
 

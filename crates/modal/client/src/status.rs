@@ -52,6 +52,12 @@ pub(crate) fn is_transient(code: Code) -> bool {
     )
 }
 
+/// Says whether the connection broke: no server sent this status, it has the reason of this side as its source.
+pub(crate) fn is_lost(status: &Status) -> bool {
+    let of_transport = matches!(status.code(), Code::Cancelled | Code::Unknown | Code::Internal);
+    of_transport && status.source().is_some()
+}
+
 /// Reads the pause that the server asks for out of a status's details.
 pub(crate) fn requested_pause(status: &Status) -> Option<Duration> {
     let details = RpcStatus::decode(status.details()).ok()?.details;
@@ -63,7 +69,11 @@ pub(crate) fn requested_pause(status: &Status) -> Option<Duration> {
 
 /// Turns the status of a call that is given up into an error.
 pub(crate) fn error(operation: Operation, status: &Status) -> Error {
-    let kind = finer_kind(status).unwrap_or_else(|| kind(status.code()));
+    let kind = if is_lost(status) {
+        ErrorKind::Unavailable
+    } else {
+        finer_kind(status).unwrap_or_else(|| kind(status.code()))
+    };
     let pause = requested_pause(status);
     let retry = retry(operation.effect, status.code(), pause.is_some());
     Error::new(kind, text(status)).during(operation.name).with_retry(retry).with_retry_after(pause)
@@ -145,6 +155,15 @@ mod tests {
         assert_eq!(requested_pause(&throttled(-1.0, "x")), Some(MINIMUM_PAUSE));
         assert_eq!(requested_pause(&Status::resource_exhausted("quota")), None);
         assert_eq!(requested_pause(&Status::with_details(Code::Internal, "", vec![0xff, 1].into())), None);
+    }
+
+    #[test]
+    fn g3_a_broken_connection_is_unavailable_whatever_the_transport_calls_it() {
+        let wait = Operation::repeatable("SandboxWaitV2");
+        let broken = Status::from_error(Box::new(std::io::Error::other("connection reset")));
+        assert_eq!(error(wait, &broken).kind(), ErrorKind::Unavailable);
+        assert_eq!(error(wait, &Status::unknown("the server's word")).kind(), ErrorKind::Internal);
+        assert_eq!(error(wait, &Status::cancelled("the server's word")).kind(), ErrorKind::Cancelled);
     }
 
     #[test]
