@@ -7,6 +7,7 @@ use openlattice::{Result, SandboxId};
 use openlattice_modal_client as modal;
 use tokio::sync::OnceCell;
 
+use crate::claim::Claims;
 use crate::error::Attempt;
 use crate::lease::Leases;
 
@@ -19,6 +20,7 @@ pub(crate) struct Account {
     pub(crate) app_name: String,
     pub(crate) default_image: String,
     pub(crate) leases: Leases,
+    pub(crate) claims: Claims,
     app: OnceCell<modal::App>,
     sandboxes: Mutex<VecDeque<modal::Sandbox>>,
 }
@@ -30,6 +32,7 @@ impl Account {
             app_name,
             default_image,
             leases: Leases::default(),
+            claims: Claims::default(),
             app: OnceCell::new(),
             sandboxes: Mutex::default(),
         }

@@ -26,6 +26,7 @@
 
 mod account;
 mod capability;
+mod claim;
 mod config;
 mod end;
 mod error;

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 use crate::account::Account;
+use crate::claim::Claim;
 use crate::error::Attempt;
 use crate::tag;
 
@@ -21,26 +22,32 @@ pub(crate) struct Made {
     account: Arc<Account>,
     pub(crate) sandbox: modal::Sandbox,
     pub(crate) info: SandboxInfo,
-    /// Whether dropping this ends the sandbox.
-    armed: bool,
+    /// Whether dropping this ends the sandbox: it does while this provision has the claim on it.
+    claim: Option<Claim>,
     /// Whether this process renews its lease.
     created_here: bool,
 }
 
 impl Made {
-    /// Holds a sandbox that this provision made.
+    /// Holds a sandbox that this provision made, before it has [its claim](Self::claimed).
     pub(crate) fn new(account: &Arc<Account>, sandbox: modal::Sandbox, info: SandboxInfo) -> Self {
-        Self { account: Arc::clone(account), sandbox, info, armed: true, created_here: true }
+        Self { account: Arc::clone(account), sandbox, info, claim: None, created_here: true }
     }
 
     /// Holds a sandbox that an earlier provision with the same key made.
     pub(crate) fn found(account: &Arc<Account>, sandbox: modal::Sandbox, info: SandboxInfo) -> Self {
-        Self { account: Arc::clone(account), sandbox, info, armed: false, created_here: false }
+        Self { account: Arc::clone(account), sandbox, info, claim: None, created_here: false }
+    }
+
+    /// Takes the claim of the attempt; that on a found sandbox ends here.
+    pub(crate) fn claimed(mut self, claim: Claim) -> Self {
+        self.claim = Some(claim).filter(|_| self.created_here);
+        self
     }
 
     /// Hands the sandbox over.
     pub(crate) fn keep(mut self) -> SandboxInfo {
-        self.armed = false;
+        self.claim = None;
         self.account.keep(&self.sandbox);
         if self.created_here && self.info.owner.is_some() {
             self.account.leases.hold(&self.account, self.sandbox.id());
@@ -50,33 +57,38 @@ impl Made {
 
     /// Ends a sandbox whose provision failed, and returns once it has ended. A found one is left alone.
     pub(crate) async fn abandon(mut self) -> Result<()> {
-        if !self.armed {
+        if self.claim.is_none() {
             return Ok(());
         }
         end(&self.sandbox).await?;
         // Only now: a future dropped before leaves the rest to Drop.
-        self.armed = false;
+        self.claim = None;
         Ok(())
     }
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
-        let (true, Ok(runtime)) = (self.armed, Handle::try_current()) else { return };
+        let (Some(claim), Ok(runtime)) = (self.claim.take(), Handle::try_current()) else { return };
         let sandbox = self.sandbox.clone();
         drop(runtime.spawn(async move {
             let mut pause = FIRST_PAUSE;
             for _ in 0..TRIES {
                 let Err(error) = end(&sandbox).await else { return };
                 tracing::warn!(sandbox = sandbox.id(), %error, "cannot end an abandoned sandbox yet");
+                claim.pause();
                 sleep(pause).await;
                 pause *= 2;
+                if !claim.resume() {
+                    return;
+                }
             }
         }));
     }
 }
 
-async fn end(sandbox: &modal::Sandbox) -> Result<()> {
+/// Ends a sandbox that its provision gives up.
+pub(crate) async fn end(sandbox: &modal::Sandbox) -> Result<()> {
     // First, so that an ended sandbox does not answer for its key; without it a repeated provision finds the ended one.
     if let Ok(mut tags) = sandbox.tags().await
         && tags.contains_key(tag::KEY)

@@ -16,10 +16,11 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::account::Account;
+use crate::claim::Claim;
 use crate::error::Attempt;
 use crate::key::Key;
 use crate::made::Made;
-use crate::{gpu, image, list, owner, plan, setup, tag};
+use crate::{gpu, image, list, made, owner, plan, setup, tag};
 
 /// A label of each attempt, by which a sandbox is found whose create call got no answer.
 const ATTEMPT: &str = "openlattice_attempt";
@@ -73,6 +74,7 @@ async fn make(
     reply: &mut oneshot::Sender<Result<Made>>,
 ) -> Result<Made> {
     let label = Uuid::new_v4().simple().to_string();
+    let claim = account.claims.begin(&label);
     let mut obtaining = pin!(obtain(account, order, &label));
     let obtained = tokio::select! {
         biased;
@@ -84,8 +86,8 @@ async fn make(
         obtained = obtaining.as_mut() => obtained,
     };
     let made = match obtained {
-        Ok(made) => made,
-        Err(error) => return Err(swept(account, order, label.clone(), error).await),
+        Ok(made) => made.claimed(claim),
+        Err(error) => return Err(swept(account, order, claim, error).await),
     };
     if made.info.end.is_some() {
         return Ok(made);
@@ -116,7 +118,7 @@ async fn abandoned(made: Made, error: Error) -> Error {
 
 /// After a create call that may have been carried out without an answer: ends what carries the attempt's label, now and,
 /// since the server may still be at it, later.
-async fn swept(account: &Arc<Account>, order: &Order, label: String, error: Error) -> Error {
+async fn swept(account: &Arc<Account>, order: &Order, claim: Claim, error: Error) -> Error {
     let unsure = matches!(
         error.kind(),
         ErrorKind::Cancelled | ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Internal
@@ -124,14 +126,19 @@ async fn swept(account: &Arc<Account>, order: &Order, label: String, error: Erro
     if !unsure || !order.sent.load(Ordering::Acquire) {
         return error;
     }
-    let swept = sweep(account, &label).await;
+    let swept = sweep(account, claim.label()).await;
     let account = Arc::clone(account);
+    claim.pause();
     drop(tokio::spawn(async move {
         for pause in LATER {
             sleep(pause).await;
-            if let Err(error) = sweep(&account, &label).await {
+            if !claim.resume() {
+                return;
+            }
+            if let Err(error) = sweep(&account, claim.label()).await {
                 tracing::warn!(%error, "cannot look for the sandbox of a create call without an answer");
             }
+            claim.pause();
         }
     }));
     match swept {
@@ -150,9 +157,7 @@ async fn sweep(account: &Arc<Account>, label: &str) -> Result<()> {
     let app = account.app(attempt).await?;
     let left = account.client.list_sandboxes(app, &filter).await.map_err(attempt.failed())?;
     for summary in left {
-        let sandbox = account.client.sandbox(&summary.id);
-        let info = SandboxInfo::running(SandboxId::new(&*summary.id));
-        Made::new(account, sandbox, info).abandon().await?;
+        made::end(&account.client.sandbox(&summary.id)).await?;
     }
     Ok(())
 }
@@ -164,8 +169,13 @@ async fn obtain(account: &Arc<Account>, order: &Order, label: &str) -> Result<Ma
         return create(account, order, None, label).await;
     };
     for _ in 0..KEY_ROUNDS {
-        if let Some(found) = find(account, &key, order.attempt).await? {
-            return Ok(found);
+        loop {
+            match find(account, &key, order.attempt, label).await? {
+                Found::Usable(made) => return Ok(*made),
+                Found::Nothing => break,
+                // A provision of this process with the same key: it hands the sandbox out or ends it.
+                Found::Claimed => sleep(KEY_PAUSE).await,
+            }
         }
         match create(account, order, Some(&key), label).await {
             // Somebody else with the same key was faster: theirs is found in the next round.
@@ -183,8 +193,16 @@ fn is_taken(error: &Error) -> bool {
     error.kind() == ErrorKind::AlreadyExists && error.subject() == Some(Subject::Name)
 }
 
+/// What there is under a key.
+enum Found {
+    Nothing,
+    /// Another attempt is at work on it.
+    Claimed,
+    Usable(Box<Made>),
+}
+
 /// Finds the newest sandbox with the key, ended or not, that a provision did not give up.
-async fn find(account: &Arc<Account>, key: &Key, attempt: Attempt) -> Result<Option<Made>> {
+async fn find(account: &Arc<Account>, key: &Key, attempt: Attempt, own: &str) -> Result<Found> {
     let filter = modal::SandboxFilter {
         tags: BTreeMap::from([(tag::KEY.to_owned(), key.key.clone())]),
         include_finished: true,
@@ -192,7 +210,7 @@ async fn find(account: &Arc<Account>, key: &Key, attempt: Attempt) -> Result<Opt
     let app = account.app(attempt).await?;
     let all = account.client.list_sandboxes(app, &filter).await.map_err(attempt.failed())?;
     let Some(summary) = all.into_iter().find(|one| !one.tags.contains_key(tag::FAILED)) else {
-        return Ok(None);
+        return Ok(Found::Nothing);
     };
     if summary.tags.get(tag::SPEC) != Some(&key.spec) {
         let text = "a sandbox with this key exists, and was made from another spec";
@@ -201,7 +219,11 @@ async fn find(account: &Arc<Account>, key: &Key, attempt: Attempt) -> Result<Opt
             .with_context("sandbox", &summary.id));
     }
     let sandbox = account.sandbox(&SandboxId::new(&*summary.id));
-    Ok(Some(Made::found(account, sandbox, list::info(summary))))
+    let label = summary.tags.get(ATTEMPT).filter(|label| *label != own);
+    if label.is_some_and(|label| !account.claims.take_over(label)) {
+        return Ok(Found::Claimed);
+    }
+    Ok(Found::Usable(Box::new(Made::found(account, sandbox, list::info(summary)))))
 }
 
 async fn create(account: &Arc<Account>, order: &Order, key: Option<&Key>, label: &str) -> Result<Made> {
