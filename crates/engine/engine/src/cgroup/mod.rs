@@ -66,7 +66,7 @@ impl Groups {
         let (agent, work) = (root.join("agent"), root.join("work"));
         let asked = limits::unified(&self.place.hierarchies, limits)?;
         let made = (|| {
-            fs::create_dir_all(&root)?;
+            tree::make_all(&root)?;
             for name in ["agent", "work"] {
                 tree::make(&root.join(name))?;
             }
@@ -95,7 +95,7 @@ impl Groups {
     fn make_v1(&mut self, controller: Controller, limits: &Limits) -> Result<()> {
         let Some(group) = self.place.v1(controller) else { return Ok(()) };
         let made = (|| {
-            fs::create_dir_all(&group)?;
+            tree::make_all(&group)?;
             for (file, value) in limits::v1(controller, limits) {
                 write_limit(&group.join(file), &value)?;
             }
@@ -211,7 +211,7 @@ pub(crate) fn freeze(store: &str, sandbox: &str) -> Result<()> {
 pub(crate) fn thaw(store: &str, sandbox: &str) -> Result<()> {
     let Some(group) = Place::of(store, sandbox)?.unified() else { return Ok(()) };
     match fs::write(group.join("work/cgroup.freeze"), "0") {
-        Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(e) if !tree::is_gone(&e) && e.kind() != io::ErrorKind::NotADirectory => {
             Err(Error::io(format!("cannot thaw {}", group.display()), e))
         }
         _ => Ok(()),

@@ -10,12 +10,31 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How often a group is made whose parent goes away.
+const ATTEMPTS: u32 = 100;
+
 /// Makes a group; one that is there is as good.
 pub(super) fn make(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other,
     }
+}
+
+/// Makes a group and those above it, again when another process removes an empty one above in between.
+pub(super) fn make_all(path: &Path) -> io::Result<()> {
+    for _ in 0..ATTEMPTS {
+        match fs::create_dir_all(path) {
+            Err(e) if is_gone(&e) => {}
+            other => return other,
+        }
+    }
+    fs::create_dir_all(path)
+}
+
+/// Whether a group is not there, or not any more: files of one that was removed while they were open say ENODEV.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::NODEV.raw_os_error())
 }
 
 /// Passes v2 controllers on from the root of the hierarchy down to the children of `group`.
@@ -34,9 +53,7 @@ pub(super) fn delegate(root: &Path, group: &Path, files: &[(Controller, &str, St
 pub(super) fn remove(group: &Path, patience: Duration) -> io::Result<()> {
     match fs::write(group.join("cgroup.kill"), "1") {
         // v1 has no such file, and an absent group nothing to kill.
-        Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
-            return Err(e);
-        }
+        Err(e) if !is_gone(&e) && e.kind() != io::ErrorKind::PermissionDenied => return Err(e),
         _ => {}
     }
     let start = Instant::now();
@@ -57,18 +74,21 @@ pub(super) fn remove(group: &Path, patience: Duration) -> io::Result<()> {
 /// True when the group is gone, false when somebody is in it still.
 fn remove_once(group: &Path) -> io::Result<bool> {
     let entries = match fs::read_dir(group) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(e) if is_gone(&e) => return Ok(true),
         other => other?,
     };
     for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() && !remove_once(&entry.path())? {
+        let entry = match entry {
+            Err(e) if is_gone(&e) => return Ok(true),
+            entry => entry?,
+        };
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !remove_once(&entry.path())? {
             return Ok(false);
         }
     }
     match fs::remove_dir(group) {
         Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(e) if is_gone(&e) => Ok(true),
         Err(e) if e.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => Ok(false),
         Err(e) => Err(e),
     }
