@@ -80,19 +80,21 @@ impl Variables {
         for path in &self.env_file {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| Failure::from_io(&format!("read {}", path.display()), error))?;
-            let lines = text.lines().map(str::trim_start);
-            for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
-                set(&mut env, line)?;
+            let lines = text.lines().map(str::trim_start).zip(1..);
+            for (line, number) in lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#')) {
+                // A line without a name may be the rest of a value: it is not quoted.
+                set(&mut env, line, &format!("of line {number} of {}", path.display()))?;
             }
         }
         for variable in &self.env {
-            set(&mut env, variable)?;
+            set(&mut env, variable, variable)?;
         }
         Ok(env)
     }
 }
 
-fn set(env: &mut Env, variable: &str) -> Result<()> {
+/// Sets a variable; a complaint calls it `what`.
+fn set(env: &mut Env, variable: &str, what: &str) -> Result<()> {
     if let Some((name, value)) = variable.split_once('=') {
         env.set(name, value.to_owned());
         return Ok(());
@@ -106,7 +108,7 @@ fn set(env: &mut Env, variable: &str) -> Result<()> {
         Err(VarError::NotUnicode(_)) => "is not UTF-8",
     };
     Err(Failure::invalid(format!(
-        "variable {variable} {problem} in our environment\nhint: give -e {variable}=VALUE"
+        "the variable {what} {problem} in our environment\nhint: give its value as well, as in NAME=VALUE"
     )))
 }
 
@@ -129,6 +131,10 @@ mod tests {
         assert_eq!(env.get("PATH"), env::var("PATH").ok().as_deref());
         let missing = Variables { env: vec!["NO_SUCH_VARIABLE_HERE".to_owned()], env_file: Vec::new() };
         assert!(missing.env().unwrap_err().to_string().contains("NO_SUCH_VARIABLE_HERE"));
+        std::fs::write(file.path(), "KEY=-----BEGIN\nhush\n").unwrap();
+        let broken = Variables { env: Vec::new(), env_file: vec![file.path().to_owned()] };
+        let error = broken.env().unwrap_err().to_string();
+        assert!(error.contains("line 2") && !error.contains("hush"), "{error}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::read_hidden;
 use crate::{Env, Error, ExecId, Result, SecretSource, Stdin};
 
 /// Sizes a pseudo terminal, in characters.
@@ -42,9 +43,10 @@ pub struct ExecOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Secret variables for this command only.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "read_hidden")]
     pub secrets: Vec<SecretSource>,
     /// What it reads.
+    #[serde(deserialize_with = "read_hidden")]
     pub stdin: Stdin,
     /// The size of its terminal; without it the command has none, and two streams of output.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -225,6 +227,10 @@ mod tests {
         assert_eq!(options.timeout(), Some(Duration::from_millis(1500)));
         let error = serde_json::from_str::<ExecOptions>(r#"{"timeout":1}"#).unwrap_err().to_string();
         assert!(error.contains("`timeout`"), "{error}");
+        for json in [r#"{"stdin":"hush"}"#, r#"{"stdin":{"text":"hush"}}"#, r#"{"secrets":["hush"]}"#] {
+            let error = serde_json::from_str::<ExecOptions>(json).unwrap_err().to_string();
+            assert!(!error.contains("hush"), "{error}");
+        }
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::Error as _;
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 /// Holds text that Debug and Display do not show.
 ///
@@ -63,15 +64,35 @@ impl Serialize for Secret {
 impl<'de> Deserialize<'de> for Secret {
     /// Reads a string; the error for anything else does not quote the value, unlike a derived one.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::String(text) => Ok(Self(text)),
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self(text)),
             _ => Err(D::Error::custom("expected a string for a hidden value")),
         }
     }
 }
 
+/// Reads a field that may hold hidden values, wherever the caller put them; the error for another shape quotes none of them.
+pub(crate) fn read_hidden<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<T, D::Error> {
+    let value = Value::deserialize(from)?;
+    T::deserialize(&value).map_err(|error| D::Error::custom(without_values(error.to_string(), &value)))
+}
+
+/// Takes the values of a document out of a parser's complaint about it; names of fields stay.
+pub(crate) fn without_values(complaint: String, document: &Value) -> String {
+    match document {
+        // Texts and numbers stand in quotation marks there, and names that no enumeration knows in back quotes.
+        Value::String(text) => {
+            complaint.replace(&format!("{text:?}"), "<hidden>").replace(&format!("`{text}`"), "<hidden>")
+        }
+        Value::Number(number) => complaint.replace(&format!("`{number}`"), "<hidden>"),
+        Value::Array(items) => items.iter().fold(complaint, without_values),
+        Value::Object(fields) => fields.values().fold(complaint, without_values),
+        Value::Null | Value::Bool(_) => complaint,
+    }
+}
+
 /// Holds environment variables; Debug shows their names only.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Env(BTreeMap<String, Secret>);
 
@@ -117,6 +138,12 @@ impl Env {
     }
 }
 
+impl<'de> Deserialize<'de> for Env {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_hidden(deserializer).map(Self)
+    }
+}
+
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
@@ -156,5 +183,9 @@ mod tests {
     fn a_wrong_type_is_refused_without_quoting_it() {
         let error = serde_json::from_str::<Env>(r#"{"A": 4711}"#).unwrap_err().to_string();
         assert!(!error.contains("4711"), "{error}");
+        for json in [r#""hush""#, "4711", r#"["hush"]"#] {
+            let error = serde_json::from_str::<Env>(json).unwrap_err().to_string();
+            assert!(!error.contains("4711") && !error.contains("hush"), "{error}");
+        }
     }
 }

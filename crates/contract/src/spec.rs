@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::exec::{check_argv, check_directory, check_env, check_secrets};
+use crate::secret::{read_hidden, without_values};
 use crate::{
     Env, Error, ErrorKind, Gpu, Lifetime, NetworkPolicy, NetworkSpec, Placement, Resources, Result, Secret,
     SecretSource, VolumeMount,
@@ -35,7 +36,7 @@ pub struct Runtime {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
     /// Credentials for the image's registry.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "read_hidden")]
     pub registry: Option<RegistryCredentials>,
 }
 
@@ -84,7 +85,7 @@ pub struct ProvisionSpec {
     #[serde(skip_serializing_if = "Env::is_empty")]
     pub env: Env,
     /// Secret variables of all its commands.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "read_hidden")]
     pub secrets: Vec<SecretSource>,
     /// Stored volumes that appear in it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -114,10 +115,12 @@ impl ProvisionSpec {
     /// Reads a spec from JSON.
     ///
     /// # Errors
-    /// `InvalidArgument`, naming the unknown or malformed field; hidden values are not quoted.
+    /// `InvalidArgument`, naming the unknown field or the place of the malformed one; values are not quoted.
     pub fn from_json(json: &str) -> Result<Self> {
-        serde_json::from_str(json).map_err(|source| {
-            Error::new(ErrorKind::InvalidArgument, "read spec", source.to_string()).with_source(source)
+        serde_json::from_str(json).map_err(|error| {
+            let document = serde_json::from_str(json).unwrap_or_default();
+            let message = without_values(error.to_string(), &document);
+            Error::new(ErrorKind::InvalidArgument, "read spec", message)
         })
     }
 
@@ -310,6 +313,23 @@ mod tests {
     fn g8_debug_hides_keys_and_values() {
         let shown = format!("{:?}", ProvisionSpec::from_json(FULL).unwrap());
         assert!(!shown.contains("tskey") && !shown.contains("hush"), "{shown}");
+    }
+
+    #[test]
+    fn g8_what_is_malformed_is_not_quoted() {
+        for json in [
+            r#"{"env": "hush"}"#,
+            r#"{"secrets": "hush"}"#,
+            r#"{"secrets": ["hush"]}"#,
+            r#"{"secrets": [{"values": "hush"}]}"#,
+            r#"{"network": "hush"}"#,
+            r#"{"runtime": {"registry": "hush"}}"#,
+        ] {
+            let error = ProvisionSpec::from_json(json).unwrap_err();
+            assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+            let error = serde_json::from_str::<ProvisionSpec>(json).unwrap_err();
+            assert!(json.contains("network") || !error.to_string().contains("hush"), "{error}");
+        }
     }
 
     #[test]

@@ -20,6 +20,10 @@ pub(crate) struct ServerUrl {
 impl ServerUrl {
     /// Parses an address; the port is 80 or 443 when it is not given.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        // First, since every other complaint quotes the address.
+        if text.contains('@') {
+            return Err(Error::config("the server URL holds a user name; credentials are set on their own"));
+        }
         let wrong = |what: &str| Error::config(format!("server URL {text:?} {what}"));
         let uri: Uri = text
             .parse()
@@ -32,9 +36,6 @@ impl ServerUrl {
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("has no host"))?;
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(wrong("has a path; the host and the port are expected alone"));
-        }
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(Error::config("the server URL holds a user name; credentials are set on their own"));
         }
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         Ok(Self { tls, host: host.to_owned(), port })
