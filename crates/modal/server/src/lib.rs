@@ -17,6 +17,7 @@ mod front;
 mod ids;
 mod keys;
 mod listener;
+mod reach;
 mod result;
 mod router;
 mod server;

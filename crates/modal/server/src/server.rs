@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     front::Front,
     keys, listener,
+    reach::{self, Reach},
     router::{
         files::{FileExecs, SWEEP},
         stdin::StdinStreams,
@@ -22,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Flow-control window of a stream and of a connection, as the clients set theirs.
 const WINDOW: u32 = 64 << 20;
+/// Largest frame that is taken: with the default of 16 KiB, input costs a wake-up and a system call per 16 KiB.
+const FRAME: u32 = 1 << 20;
 /// How long calls have to end by themselves once the server stops.
 const GRACE: Duration = Duration::from_secs(3);
 const PING_INTERVAL: Duration = Duration::from_secs(60);
@@ -65,7 +68,7 @@ impl Server {
         let pairs = accepted(&config.access, &folder)?;
         let guard = Guard::new(pairs.clone(), &keys::key(&folder.join("jwt.key"))?);
         let state = State::open(&config.state_dir.join("modal.db"), keys::key(&folder.join("secrets.key"))?)?;
-        let tls = tls::acceptor(&folder, config.tls.as_ref())?;
+        let tls = tls::acceptors(&folder, config.tls.as_ref())?;
         let failed = |source| Error::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -75,12 +78,13 @@ impl Server {
             guard,
             file_execs: FileExecs::new(folder.join("files")),
             stdin_streams: StdinStreams::default(),
+            reach: Reach::new(tls.clone()),
             stopping: CancellationToken::new(),
             address,
             advertise: config.advertise,
         };
         let credentials = pairs.and_then(|pairs| pairs.into_iter().next());
-        Ok(Self { listener, tls, shared: Arc::new(shared), credentials })
+        Ok(Self { listener, tls: tls.server, shared: Arc::new(shared), credentials })
     }
 
     /// The address it listens on, with the real port.
@@ -107,7 +111,7 @@ impl Server {
 
     /// Serves until `shutdown` completes. Calls under way have three seconds then: waits and streams end at once with
     /// `UNAVAILABLE`, which clients retry. Dropping the future cuts every connection. Sandboxes and commands go on
-    /// either way.
+    /// either way; their published ports are listened on while this runs.
     ///
     /// # Errors
     /// [`Error::Serve`] when the transport fails.
@@ -115,11 +119,15 @@ impl Server {
         let stopping = self.shared.stopping.clone();
         let cut = CancellationToken::new();
         let guard = cut.clone().drop_guard();
+        let shared = self.shared.clone();
+        let unreached = shared.reach.cut().drop_guard();
         tokio::spawn(sweep(self.shared.clone(), cut.clone()));
+        tokio::spawn(reach::restore(self.shared.clone()));
         let incoming = listener::accept(self.listener, self.tls, stopping.clone(), cut.clone());
         let served = tonic::transport::Server::builder()
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
+            .max_frame_size(FRAME)
             .max_concurrent_streams(10_000)
             .http2_keepalive_interval(Some(PING_INTERVAL))
             .http2_keepalive_timeout(Some(PING_TIMEOUT))
@@ -140,6 +148,8 @@ impl Server {
                 served.await
             }
         };
+        drop(unreached);
+        shared.reach.over().await;
         ended.map_err(|error| Error::Serve(error.into()))
     }
 }

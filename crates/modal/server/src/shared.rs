@@ -3,6 +3,7 @@
 use crate::{
     auth::{Audience, Guard},
     ids,
+    reach::Reach,
     router::{files::FileExecs, stdin::StdinStreams},
     state::State,
     status,
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) guard: Guard,
     pub(crate) file_execs: FileExecs,
     pub(crate) stdin_streams: StdinStreams,
+    pub(crate) reach: Reach,
     pub(crate) stopping: CancellationToken,
     pub(crate) address: SocketAddr,
     pub(crate) advertise: Option<String>,

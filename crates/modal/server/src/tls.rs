@@ -16,8 +16,29 @@ use rustls::{
 use std::{fs, path::Path, sync::Arc};
 use tokio_rustls::TlsAcceptor;
 
-/// An acceptor that speaks HTTP/2, also to clients that negotiate no protocol.
-pub(crate) fn acceptor(folder: &Path, files: Option<&TlsFiles>) -> Result<TlsAcceptor> {
+/// What ends TLS with the server's certificate, by what is negotiated.
+#[derive(Clone)]
+pub(crate) struct Acceptors {
+    /// HTTP/2, also with clients that negotiate no protocol.
+    pub(crate) server: TlsAcceptor,
+    /// HTTP/2 where the client offers it, else HTTP/1.1.
+    pub(crate) http2: TlsAcceptor,
+    /// Nothing is negotiated: any protocol inside.
+    pub(crate) any: TlsAcceptor,
+}
+
+/// Reads the given files, or the store's own pair.
+pub(crate) fn acceptors(folder: &Path, files: Option<&TlsFiles>) -> Result<Acceptors> {
+    let config = config(folder, files)?;
+    let speaking = |protocols: &[&[u8]]| {
+        let mut config = config.clone();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
+    };
+    Ok(Acceptors { server: speaking(&[b"h2"]), http2: speaking(&[b"h2", b"http/1.1"]), any: speaking(&[]) })
+}
+
+fn config(folder: &Path, files: Option<&TlsFiles>) -> Result<ServerConfig> {
     let (certificate, key) = match files {
         Some(files) => (read(&files.certificate)?, read(&files.key)?),
         None => {
@@ -30,9 +51,7 @@ pub(crate) fn acceptor(folder: &Path, files: Option<&TlsFiles>) -> Result<TlsAcc
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(failed)?;
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(failed)?;
-    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(failed)?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    builder.with_no_client_auth().with_single_cert(chain, key).map_err(failed)
 }
 
 fn self_signed() -> Result<String> {
@@ -56,9 +75,9 @@ mod tests {
     #[test]
     fn the_self_signed_pair_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        acceptor(folder.path(), None).unwrap();
+        acceptors(folder.path(), None).unwrap();
         let first = fs::read(folder.path().join("tls.pem")).unwrap();
-        acceptor(folder.path(), None).unwrap();
+        acceptors(folder.path(), None).unwrap();
         assert_eq!(first, fs::read(folder.path().join("tls.pem")).unwrap());
     }
 
@@ -66,7 +85,7 @@ mod tests {
     fn a_missing_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let files = TlsFiles { certificate: "/nonexistent/c.pem".into(), key: "/nonexistent/k.pem".into() };
-        let text = acceptor(folder.path(), Some(&files)).err().unwrap().to_string();
+        let text = acceptors(folder.path(), Some(&files)).err().unwrap().to_string();
         assert!(text.contains("/nonexistent/c.pem"), "{text}");
     }
 }

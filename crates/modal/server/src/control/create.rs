@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     ids::{self, Generation},
+    reach::{self, Asked},
     shared::Shared,
     status,
 };
@@ -42,6 +43,9 @@ pub(crate) struct Note {
     /// The image id that the client named; it may be a record of ours on top of the engine's.
     #[serde(default)]
     pub(crate) modal_image: String,
+    /// How it is reached from outside.
+    #[serde(default)]
+    pub(crate) reach: Asked,
 }
 
 impl Note {
@@ -82,7 +86,7 @@ pub(super) async fn create(
 }
 
 fn spec(plan: Plan, image: &Resolved) -> Result<SandboxSpec, Status> {
-    let note = Note { modal_image: image.id.clone() };
+    let note = Note { modal_image: image.id.clone(), reach: plan.reach };
     let mut spec = SandboxSpec::default();
     spec.image = image.base.id.to_string();
     spec.command = definition::command(plan.command, image.entrypoint(), image.command());
@@ -123,7 +127,15 @@ struct Making {
 }
 
 impl Making {
-    async fn run(self, mut spec: SandboxSpec) -> Result<SandboxInfo, Status> {
+    async fn run(self, spec: SandboxSpec) -> Result<SandboxInfo, Status> {
+        let info = self.made(spec).await?;
+        let Err(status) = reach::attach(&self.shared, &info).await else { return Ok(info) };
+        self.shared.engine.terminate(&info.id).await.map_err(status::from_engine)?;
+        self.release().await?;
+        Err(status)
+    }
+
+    async fn made(&self, mut spec: SandboxSpec) -> Result<SandboxInfo, Status> {
         let (mut id, repeated) = self.reserve().await?;
         if repeated {
             match self.known(&id).await? {

@@ -8,10 +8,12 @@
 //! | `resources.memory_mb`, `resources.milli_cpu` | a reservation; nothing is reserved on one machine: a warning when no maximum comes with it |
 //! | `network_access`, `block_network` | blocked: given exactly. Open or absent: loopback only, with a warning. An allow-list is refused |
 //! | `runtime_debug`, `verbose`, `preload_path_prefixes`, `resources.skip_num_threads_env_vars`, `scheduler_placement.nonpreemptible`, `direct_sandbox_commands_enabled` | accepted; nothing to do, since the server adds no logs and no variables, loads on demand, and never preempts |
+//! | `open_ports` | published on loopback of this machine while the server runs: TLS ends here with the server's certificate, unencrypted ones are plain TCP besides. At most 32 |
+//! | `readiness_probe` | tried until it passes once: every `interval_ms` (10 ms to 1 h), and when it fails for long at least every hundredth of the time waited |
 //! | everything else | refused by name when set |
 
 use super::env::Env;
-use crate::status::unsupported;
+use crate::{reach::Asked, status::unsupported};
 use openlattice_engine::Limits;
 use openlattice_modal_proto::client::{
     NetworkAccess, Resources, Sandbox, SchedulerPlacement, network_access::NetworkAccessType,
@@ -34,6 +36,7 @@ pub(crate) struct Plan {
     pub(crate) lifetime: Duration,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) limits: Limits,
+    pub(crate) reach: Asked,
     pub(crate) secret_ids: Vec<String>,
     pub(crate) env: HashMap<String, String>,
     /// Texts for the user: what is given otherwise than asked for.
@@ -89,9 +92,9 @@ pub(crate) fn read(definition: Sandbox) -> Result<Plan, Status> {
         open_ports_oneof,
     } = definition;
 
-    let ports = match &open_ports_oneof {
-        Some(OpenPortsOneof::OpenPorts(ports)) => !ports.ports.is_empty(),
-        None => false,
+    let ports = match open_ports_oneof {
+        Some(OpenPortsOneof::OpenPorts(ports)) => ports.ports,
+        None => Vec::new(),
     };
     let pty = pty_info.is_some_and(|pty| pty.enabled || pty.pty_type != 0);
     refuse(
@@ -104,7 +107,6 @@ pub(crate) fn read(definition: Sandbox) -> Result<Plan, Status> {
     refuse(!volume_mounts.is_empty(), "volume_mounts", "leave volumes out")?;
     refuse(!cloud_bucket_mounts.is_empty(), "cloud_bucket_mounts", "leave bucket mounts out")?;
     refuse(pty, "pty_info", "run the command without a terminal")?;
-    refuse(ports, "open_ports", "leave encrypted_ports, unencrypted_ports and h2_ports out")?;
     refuse(cloud_provider != 0 || !cloud_provider_str.is_empty(), "cloud_provider", "leave the cloud out")?;
     refuse(!worker_id.is_empty(), "worker_id", "leave it out")?;
     refuse(i6pn_enabled, "i6pn_enabled", "leave it out")?;
@@ -119,14 +121,18 @@ pub(crate) fn read(definition: Sandbox) -> Result<Plan, Status> {
     refuse(!custom_domain.is_empty(), "custom_domain", "leave it out")?;
     refuse(include_oidc_identity_token, "include_oidc_identity_token", "leave it out")?;
     refuse(include_x509_svid, "include_x509_svid", "leave it out")?;
-    refuse(readiness_probe.is_some(), "readiness_probe", "run the probe with exec")?;
-    refuse(!inbound_cidr_allowlist.is_empty(), "inbound_cidr_allowlist", "leave it out; nothing comes in")?;
+    refuse(
+        !inbound_cidr_allowlist.is_empty(),
+        "inbound_cidr_allowlist",
+        "leave it out; ports are on loopback",
+    )?;
     let replaced = experimental_outbound_policy.is_some_and(|policy| !policy.header_replacements.is_empty());
     refuse(replaced || outbound_policy.is_some(), "outbound_policy", "leave it out; nothing goes out")?;
     let options = experimental_options.into_keys().chain(experimental_options_v2.into_keys());
     refuse_options(options.collect())?;
     refuse_placement(scheduler_placement)?;
 
+    let reach = Asked::read(ports, readiness_probe)?;
     let mut warnings = Vec::new();
     read_network(network_access, block_network, &mut warnings)?;
     let limits = read_resources(resources.unwrap_or_default(), &mut warnings)?;
@@ -138,6 +144,7 @@ pub(crate) fn read(definition: Sandbox) -> Result<Plan, Status> {
         lifetime: if timeout_secs == 0 { DEFAULT_LIFE } else { Duration::from_secs(timeout_secs.into()) },
         idle_timeout: idle_timeout_secs.filter(|secs| *secs > 0).map(|secs| Duration::from_secs(secs.into())),
         limits,
+        reach,
         secret_ids,
         env: environment_variables.unwrap_or_default().contents,
         warnings,
@@ -249,7 +256,7 @@ pub(crate) fn joined(image: &Env, request: Env) -> Env {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use openlattice_modal_proto::client::{GpuConfig, PortSpec, PortSpecs, Probe, PtyInfo, VolumeMount};
+    use openlattice_modal_proto::client::{GpuConfig, PortSpecs, PtyInfo, VolumeMount};
 
     /// What a client sends for a sandbox with nothing special.
     fn usual() -> Sandbox {
@@ -315,12 +322,14 @@ mod tests {
     fn what_is_not_offered_is_refused_by_name() {
         let gpu = GpuConfig { gpu_type: "H100".into(), count: 1, ..Default::default() };
         let resources = Resources { gpu_config: Some(gpu), ..Default::default() };
-        let ports = PortSpecs { ports: vec![PortSpec { port: 80, ..Default::default() }] };
         let allow = NetworkAccess { network_access_type: 3, ..Default::default() };
         let region = SchedulerPlacement { regions: vec!["eu".into()], ..Default::default() };
         let table = [
             (Sandbox { resources: Some(resources), ..usual() }, "gpu"),
-            (Sandbox { open_ports_oneof: Some(OpenPortsOneof::OpenPorts(ports)), ..usual() }, "open_ports"),
+            (
+                Sandbox { inbound_cidr_allowlist: vec!["10.0.0.0/8".into()], ..usual() },
+                "inbound_cidr_allowlist",
+            ),
             (Sandbox { network_access: Some(allow), ..usual() }, "ALLOWLIST"),
             (Sandbox { scheduler_placement: Some(region), ..usual() }, "regions"),
             (Sandbox { volume_mounts: vec![VolumeMount::default()], ..usual() }, "volume_mounts"),
@@ -329,7 +338,6 @@ mod tests {
                 Sandbox { pty_info: Some(PtyInfo { enabled: true, ..Default::default() }), ..usual() },
                 "pty_info",
             ),
-            (Sandbox { readiness_probe: Some(Probe::default()), ..usual() }, "readiness_probe"),
             (Sandbox { enable_snapshot: true, ..usual() }, "memory snapshots"),
             (Sandbox { runtime: Some("vm".into()), ..usual() }, "runtime"),
             (Sandbox { custom_domain: "x.y".into(), ..usual() }, "custom_domain"),

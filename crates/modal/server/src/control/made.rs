@@ -60,6 +60,7 @@ pub(super) async fn second(
         sandbox_id: info.id.to_string(),
         task_id: ids::task_of(&info.id),
         metadata: Some(metadata(&info)),
+        tunnels: shared.reach.tunnels(&info.id).await,
         command_router_access: Some(shared.router_access(&info.id, &headers)?),
         ..Default::default()
     };

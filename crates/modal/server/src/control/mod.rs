@@ -12,6 +12,7 @@ mod repeat;
 mod sandbox;
 mod secret;
 mod snapshot;
+mod tunnels;
 
 pub(crate) use create::Note;
 
@@ -251,14 +252,14 @@ impl ModalClient for Control {
         &self,
         request: Request<proto::SandboxGetTunnelsRequest>,
     ) -> Reply<proto::SandboxGetTunnelsResponse> {
-        sandbox::tunnels(&self.0, request.into_inner()).await
+        tunnels::get(&self.0, request).await
     }
 
     async fn sandbox_get_tunnels_v2(
         &self,
         request: Request<proto::SandboxGetTunnelsRequest>,
     ) -> Reply<proto::SandboxGetTunnelsResponse> {
-        sandbox::tunnels(&self.0, request.into_inner()).await
+        tunnels::get(&self.0, request).await
     }
 
     async fn sandbox_list(

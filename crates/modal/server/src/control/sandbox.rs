@@ -66,15 +66,6 @@ pub(super) async fn task_id(
     Ok(Response::new(proto::SandboxGetTaskIdResponse { task_id, task_result: None }))
 }
 
-/// No sandbox has ports here, because definitions that ask for some are refused.
-pub(super) async fn tunnels(
-    shared: &Shared,
-    request: proto::SandboxGetTunnelsRequest,
-) -> Reply<proto::SandboxGetTunnelsResponse> {
-    info(shared, &request.sandbox_id).await?;
-    Ok(Response::new(proto::SandboxGetTunnelsResponse::default()))
-}
-
 pub(super) async fn list(
     shared: &Shared,
     request: proto::SandboxListRequest,
@@ -96,7 +87,12 @@ pub(super) async fn list(
         let apps: HashSet<String> = shared.state.apps_of(environment).await?.into_iter().collect();
         found.retain(|info| apps.contains(&info.scope));
     }
-    let sandboxes = page(found).into_iter().map(listed).collect();
+    let mut ready = shared.state.ready_times().await?;
+    let mut sandboxes = Vec::new();
+    for info in page(found) {
+        let (tunnels, ready_at) = (shared.reach.tunnels(&info.id).await, ready.remove(info.id.as_str()));
+        sandboxes.push(proto::SandboxInfo { tunnels, ready_at, ..listed(info) });
+    }
     Ok(Response::new(proto::SandboxListResponse { sandboxes }))
 }
 
@@ -137,6 +133,7 @@ fn listed(info: SandboxInfo) -> proto::SandboxInfo {
         timeout_secs: clamp(info.lifetime.as_secs()),
         idle_timeout_secs: info.idle_timeout.map(|idle| clamp(idle.as_secs())),
         metadata,
+        readiness_probe: note.reach.probe.map(|probe| probe.message()),
         id: info.id.to_string(),
         name: info.name.unwrap_or_default(),
         ..Default::default()

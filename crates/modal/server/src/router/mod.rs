@@ -3,6 +3,7 @@
 
 mod exec;
 pub(crate) mod files;
+mod ready;
 pub(crate) mod snapshot;
 pub(crate) mod stdin;
 mod stdio;
@@ -68,10 +69,7 @@ impl TaskCommandRouter for Router {
         &self,
         request: Request<proto::SandboxWaitUntilReadyTcrRequest>,
     ) -> Reply<proto::SandboxWaitUntilReadyTcrResponse> {
-        Shared::task(&request, &request.get_ref().task_id)?;
-        Err(Status::failed_precondition(
-            "the sandbox has no readiness probe; a sandbox is ready once it is created",
-        ))
+        ready::wait(&self.0, request).await
     }
 
     async fn task_container_create(

@@ -3,12 +3,14 @@
 
 mod apps;
 mod images;
+mod reach;
 mod replies;
 mod secrets;
 mod stdin;
 
 pub(crate) use apps::{App, AppKey};
 pub(crate) use images::BuiltImage;
+pub(crate) use reach::PortNumbers;
 pub(crate) use secrets::{Secret, SecretSpec};
 pub(crate) use stdin::StdinMark;
 
@@ -25,7 +27,7 @@ use std::{
 use tonic::Status;
 
 /// Version of the tables; a database with a newer one is refused.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE environments (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at REAL NOT NULL) STRICT;
@@ -39,6 +41,14 @@ CREATE TABLE secrets (
     id TEXT PRIMARY KEY, environment TEXT NOT NULL, name TEXT, keys TEXT NOT NULL, sealed BLOB NOT NULL,
     created_at REAL NOT NULL, UNIQUE (environment, name)) STRICT;
 CREATE TABLE stdin_marks (sandbox TEXT PRIMARY KEY, last_index INTEGER NOT NULL, next_offset INTEGER NOT NULL) STRICT;
+";
+
+/// What version 2 added.
+const REACH: &str = "
+CREATE TABLE ports (
+    sandbox TEXT NOT NULL, position INTEGER NOT NULL, inside INTEGER NOT NULL, tls INTEGER NOT NULL, plain INTEGER,
+    PRIMARY KEY (sandbox, position)) STRICT;
+CREATE TABLE ready (sandbox TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
 ";
 
 /// The open database. Calls run on blocking threads.
@@ -119,14 +129,18 @@ fn prepare(path: &Path, synchronous: &str) -> Result<Connection, Box<dyn std::er
     match version {
         0 => {
             transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
+            transaction.execute_batch(REACH)?;
         }
+        1 => transaction.execute_batch(REACH)?,
         VERSION => {}
         newer => {
             return Err(
                 format!("its version is {newer}, this program knows {VERSION}; use a newer program").into()
             );
         }
+    }
+    if version != VERSION {
+        transaction.pragma_update(None, "user_version", VERSION)?;
     }
     transaction.commit()?;
     Ok(connection)
@@ -143,11 +157,11 @@ pub(crate) fn unix(time: SystemTime) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    pub(super) fn state() -> (tempfile::TempDir, State) {
+    pub(crate) fn state() -> (tempfile::TempDir, State) {
         let folder = tempfile::tempdir().unwrap();
         let state = State::open(&folder.path().join("modal.db"), [7; 32]).unwrap();
         (folder, state)
@@ -158,6 +172,23 @@ mod tests {
         let (folder, _state) = state();
         let mode = std::fs::metadata(folder.path().join("modal.db")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn an_older_database_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("modal.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(SCHEMA).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let state = State::open(&path, [7; 32]).unwrap();
+            let connection = state.quick.lock().unwrap();
+            let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+            assert_eq!(version, VERSION);
+            connection.execute("DELETE FROM ports", []).unwrap();
+        }
     }
 
     #[test]

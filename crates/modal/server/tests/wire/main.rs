@@ -11,4 +11,5 @@ mod exec;
 mod files;
 mod fixture;
 mod listener;
+mod reach;
 mod sandbox;
