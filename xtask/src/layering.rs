@@ -64,7 +64,12 @@ const ARROWS: &[Arrows] = &[
             "openlattice-engine",
             "openlattice-images",
         ],
-        tests: &["openlattice-conformance"],
+        tests: &["openlattice-conformance", "openlattice-modal-proto"],
+    },
+    Arrows {
+        name: "openlattice-examples",
+        built: &["openlattice", "openlattice-layers", "openlattice-local", "openlattice-modal"],
+        tests: &["openlattice-modal-client", "openlattice-modal-server"],
     },
     Arrows { name: "xtask", built: &[], tests: &[] },
 ];

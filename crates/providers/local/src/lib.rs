@@ -18,7 +18,7 @@
 //! sandboxes of all, those of `lattice` and of `lattice serve` included. What this crate does not do: isolation, storage
 //! and output, which are the engine's.
 //!
-//! Calls need a tokio runtime.
+//! Calls need a tokio runtime. [`operations`] has an example for each of them.
 
 mod capability;
 mod config;
@@ -33,6 +33,9 @@ mod pending;
 mod provider;
 mod provision;
 mod session;
+
+#[doc = include_str!("operations.md")]
+pub mod operations {}
 
 pub use config::LocalConfig;
 pub use provider::{LocalProvider, PROVIDER_NAME};
