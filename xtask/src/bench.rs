@@ -1,5 +1,10 @@
 //! Measurements. Goals are gates of `--check` only; they are never asserts in tests.
 
+mod client;
+mod contender;
+mod gate;
+mod table;
+
 use crate::failure::{Failure, Result};
 use crate::workspace::Workspace;
 use crate::{clients, program};
@@ -9,7 +14,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     match arguments {
         ["engine"] => engine(workspace, false),
         ["engine", "--check"] => engine(workspace, true),
-        other => Err(Failure::new(format!("no benchmark {:?} (there is: engine)", other.join(" ")))),
+        ["client"] => client::measure(workspace, false),
+        ["client", "--check"] => client::measure(workspace, true),
+        other => Err(Failure::new(format!("no benchmark {:?} (there are: engine, client)", other.join(" ")))),
     }
 }
 

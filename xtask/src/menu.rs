@@ -9,7 +9,7 @@ usage: cargo xtask TASK
 
   test [STAGE...]       every test, or the named stages only (`cargo xtask test --list` names them)
   rows                  each row of the mission with the tests that proved it in the last `test`; fails where one has none
-  bench NAME [--check]  measure; with --check fail when a goal is missed (names: engine)
+  bench NAME [--check]  measure; with --check fail when a goal is missed (names: engine, client)
   lint                  rustfmt and clippy, warnings denied
   docs                  rustdoc, warnings denied
   layering              the arrows between our crates

@@ -25,9 +25,14 @@ pub(crate) struct Store {
 impl Store {
     /// Names a fresh store below `parent`.
     pub(crate) fn new(workspace: &Workspace, parent: &Path, name: &str) -> Result<Self> {
+        Self::with(workspace.built("lattice"), parent, name)
+    }
+
+    /// Names a fresh store below `parent` for another `lattice` than that of the dev profile.
+    pub(crate) fn with(lattice: PathBuf, parent: &Path, name: &str) -> Result<Self> {
         let folder = parent.join(name);
         fs::create_dir(&folder).attempted(format!("could not make {}", folder.display()))?;
-        Ok(Self { lattice: workspace.built("lattice"), folder })
+        Ok(Self { lattice, folder })
     }
 
     /// A `lattice` command on this store, with nothing of the caller's environment that it would follow.

@@ -36,6 +36,11 @@ impl Workspace {
         self.target.join("debug").join(name)
     }
 
+    /// A program that the release profile built.
+    pub(crate) fn released(&self, name: &str) -> PathBuf {
+        self.target.join("release").join(name)
+    }
+
     /// The same cargo that runs this task, started in the root.
     pub(crate) fn cargo(&self) -> Command {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
