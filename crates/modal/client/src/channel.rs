@@ -11,6 +11,8 @@ use crate::server_url::ServerUrl;
 pub(crate) const MAX_MESSAGE: usize = 100 << 20;
 /// The window of a stream and of a connection.
 const WINDOW: u32 = 64 << 20;
+/// The largest frame that we take. The default of 16 KiB costs a wake-up and a system call per 16 KiB of output.
+const FRAME: u32 = 1 << 20;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,6 +29,7 @@ pub(crate) fn open(server: &ServerUrl, extra_roots: &[Vec<u8>]) -> Result<Channe
         .connect_timeout(CONNECT_TIMEOUT)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
+        .max_frame_size(FRAME)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
     if server.tls {
