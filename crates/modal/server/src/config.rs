@@ -1,5 +1,6 @@
 //! What a server is started with.
 
+use crate::record::Recorder;
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
 /// How to start a [`crate::Server`].
@@ -17,6 +18,8 @@ pub struct ServerConfig {
     pub advertise: Option<String>,
     /// Certificate and key. Default: a self-signed pair, kept in the store.
     pub tls: Option<TlsFiles>,
+    /// Receives what every call looks like, for tests. Default: nobody does.
+    pub recorder: Option<Recorder>,
 }
 
 impl ServerConfig {
@@ -28,6 +31,7 @@ impl ServerConfig {
             access: Access::default(),
             advertise: None,
             tls: None,
+            recorder: None,
         }
     }
 }

@@ -93,7 +93,11 @@ impl Service<http::Request<Body>> for Front {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: http::Request<Body>) -> Answer {
+    fn call(&mut self, request: http::Request<Body>) -> Answer {
+        let mut request = match &self.shared.recorder {
+            Some(recorder) => recorder.tap(request),
+            None => request,
+        };
         let deadline = Deadline::read(request.headers());
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);

@@ -18,6 +18,7 @@ mod ids;
 mod keys;
 mod listener;
 mod reach;
+mod record;
 mod result;
 mod router;
 mod server;
@@ -29,4 +30,5 @@ mod trailers;
 
 pub use config::{Access, Credentials, ServerConfig, TlsFiles};
 pub use error::{Error, Result};
+pub use record::{RecordedCall, Recorder};
 pub use server::Server;

@@ -82,6 +82,7 @@ impl Server {
             stopping: CancellationToken::new(),
             address,
             advertise: config.advertise,
+            recorder: config.recorder,
         };
         let credentials = pairs.and_then(|pairs| pairs.into_iter().next());
         Ok(Self { listener, tls: tls.server, shared: Arc::new(shared), credentials })

@@ -4,6 +4,7 @@ use crate::{
     auth::{Audience, Guard},
     ids,
     reach::Reach,
+    record::Recorder,
     router::{files::FileExecs, stdin::StdinStreams},
     state::State,
     status,
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
     pub(crate) address: SocketAddr,
     pub(crate) advertise: Option<String>,
+    pub(crate) recorder: Option<Recorder>,
 }
 
 impl Shared {
