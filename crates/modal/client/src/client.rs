@@ -195,7 +195,8 @@ impl Client {
     }
 
     async fn token(&self) -> Result<MetadataValue<Ascii>> {
-        self.inner.token.get(&self.stub()?, &self.inner.headers.for_call()).await
+        let cap = self.inner.config.max_throttle_wait;
+        self.inner.token.get(&self.stub()?, &self.inner.headers.for_call(), cap).await
     }
 
     fn metadata(&self, call: &Call, token: &MetadataValue<Ascii>) -> MetadataMap {

@@ -10,9 +10,9 @@ use tonic::{Code, Status};
 
 use crate::client::ControlPlane;
 use crate::error::{Error, Result};
-use crate::headers::sensitive;
+use crate::headers::{Attempts, sensitive};
 use crate::jwt;
-use crate::retry::{CONTROL_PLANE, Policy};
+use crate::retry::{self, CONTROL_PLANE, Policy};
 use crate::secret::Secret;
 use crate::status::{self, Operation};
 
@@ -49,13 +49,18 @@ impl TokenCache {
     ///
     /// # Errors
     /// The fetch's own error when there is no token that still holds. Refused credentials are an error at once.
-    pub(crate) async fn get(&self, stub: &ControlPlane, base: &MetadataMap) -> Result<MetadataValue<Ascii>> {
+    pub(crate) async fn get(
+        &self,
+        stub: &ControlPlane,
+        base: &MetadataMap,
+        throttle_cap: Option<Duration>,
+    ) -> Result<MetadataValue<Ascii>> {
         let mut state = self.0.lock().await;
         let now = Instant::now();
         match state.token.clone() {
             Some(token) if now < token.renew_at => Ok(token.value),
             Some(token) if now < token.expires_at => state.renew(token, stub, base).await,
-            _ => state.fetch(stub, base).await,
+            _ => state.fetch(stub, base, throttle_cap).await,
         }
     }
 
@@ -67,16 +72,20 @@ impl TokenCache {
 }
 
 impl State {
-    /// Fetches a first token, with the retries of a control plane call.
-    async fn fetch(&mut self, stub: &ControlPlane, base: &MetadataMap) -> Result<MetadataValue<Ascii>> {
-        let mut failures = 0;
+    /// Fetches a first token, with the retries of a control plane call and the pauses that the server asks for.
+    async fn fetch(
+        &mut self,
+        stub: &ControlPlane,
+        base: &MetadataMap,
+        throttle_cap: Option<Duration>,
+    ) -> Result<MetadataValue<Ascii>> {
+        let mut attempts = Attempts::default();
         loop {
             let status = match request(stub, base).await {
                 Ok(text) => return self.keep(text),
                 Err(status) => status,
             };
-            failures += 1;
-            match CONTROL_PLANE.pause(failures).filter(|_| status::is_transient(status.code())) {
+            match retry::next_pause(&CONTROL_PLANE, throttle_cap, &mut attempts, &status) {
                 Some(pause) => sleep(pause).await,
                 None => return Err(status::error(AUTH_TOKEN_GET, &status)),
             }
