@@ -4,7 +4,7 @@
 //! would find that sandbox and be given it just before it ends. So each attempt has a claim on what carries its label: the
 //! finder waits while the attempt is at work, and takes the sandbox over, claim and all, while it only pauses.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The attempts of this process that are not over, by label.
@@ -26,7 +26,13 @@ impl Claims {
         Claim { claims: self.clone(), label: label.to_owned() }
     }
 
-    /// Says whether a sandbox with the label may be handed out; from then on no attempt ends it.
+    /// Gives the labels of all attempts that are not over.
+    pub(crate) fn labels(&self) -> HashSet<String> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// Says whether no attempt is at work on a sandbox with the label; from then on none ends it. What was known of the
+    /// sandbox before may be out of date.
     pub(crate) fn take_over(&self, label: &str) -> bool {
         let mut all = self.lock();
         let free = all.get(label) != Some(&Work::UnderWay);
@@ -85,7 +91,7 @@ mod tests {
         let claims = Claims::default();
         assert!(claims.take_over("another process's"));
         let claim = claims.begin("a");
-        assert!(!claims.take_over("a"));
+        assert!(!claims.take_over("a") && claims.labels().contains("a"));
         claim.pause();
         assert!(claim.resume() && !claims.take_over("a"));
         claim.pause();

@@ -173,7 +173,7 @@ async fn obtain(account: &Arc<Account>, order: &Order, label: &str) -> Result<Ma
             match find(account, &key, order.attempt, label).await? {
                 Found::Usable(made) => return Ok(*made),
                 Found::Nothing => break,
-                // A provision of this process with the same key: it hands the sandbox out or ends it.
+                // A provision of this process with the same key hands it out or ends it; the next look tells which.
                 Found::Claimed => sleep(KEY_PAUSE).await,
             }
         }
@@ -196,7 +196,7 @@ fn is_taken(error: &Error) -> bool {
 /// What there is under a key.
 enum Found {
     Nothing,
-    /// Another attempt is at work on it.
+    /// Another attempt is, or was a moment ago, at work on it.
     Claimed,
     Usable(Box<Made>),
 }
@@ -208,6 +208,7 @@ async fn find(account: &Arc<Account>, key: &Key, attempt: Attempt, own: &str) ->
         include_finished: true,
     };
     let app = account.app(attempt).await?;
+    let claimed = account.claims.labels();
     let all = account.client.list_sandboxes(app, &filter).await.map_err(attempt.failed())?;
     let Some(summary) = all.into_iter().find(|one| !one.tags.contains_key(tag::FAILED)) else {
         return Ok(Found::Nothing);
@@ -219,9 +220,12 @@ async fn find(account: &Arc<Account>, key: &Key, attempt: Attempt, own: &str) ->
             .with_context("sandbox", &summary.id));
     }
     let sandbox = account.sandbox(&SandboxId::new(&*summary.id));
-    let label = summary.tags.get(ATTEMPT).filter(|label| *label != own);
-    if label.is_some_and(|label| !account.claims.take_over(label)) {
-        return Ok(Found::Claimed);
+    if let Some(label) = summary.tags.get(ATTEMPT).filter(|label| *label != own) {
+        let free = account.claims.take_over(label);
+        // An attempt that was not over when the list was asked for may have ended the sandbox since.
+        if !free || claimed.contains(label) {
+            return Ok(Found::Claimed);
+        }
     }
     Ok(Found::Usable(Box::new(Made::found(account, sandbox, list::info(summary)))))
 }
