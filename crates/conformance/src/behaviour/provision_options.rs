@@ -1,12 +1,13 @@
 //! `provision`: what a spec can ask for.
 
-use openlattice::{EndReason, ErrorKind, Gpu, NetworkPolicy, SandboxState, Secret, Subject};
+use openlattice::{EndReason, ErrorKind, Gpu, NetworkPolicy, Readiness, SandboxState, Secret, Subject};
 
 use super::behaviours;
 use crate::case::{Case, shell_text, until};
 use crate::verdict::{Outcome, ensure, ensure_eq, must_fail, must_refuse, passed, skipped};
 
 behaviours![
+    m04_a_readiness_probe_is_repeated_until_it_passes,
     m06_a_gpu_type_is_honoured_or_refused,
     m07_a_gpu_without_a_type_is_honoured_or_refused,
     m08_the_life_time_ends_the_sandbox,
@@ -17,6 +18,23 @@ behaviours![
     m14_variables_of_the_sandbox_hold_for_all_commands,
     g6_a_blocked_network_has_loopback_only,
 ];
+
+async fn m04_a_readiness_probe_is_repeated_until_it_passes(case: Case) -> Outcome {
+    // The first try makes one folder and fails; the second makes the other.
+    let script = "if mkdir /tmp/first; then exit 1; fi; exec mkdir /tmp/second";
+    let mut spec = case.spec();
+    spec.readiness = Some(Readiness::Command(["sh", "-c", script].map(str::to_owned).into()));
+    if !case.offers().runtime.readiness {
+        return must_refuse(case.provision(spec).await, "readiness");
+    }
+    let node = case.node_of(spec).await?;
+    ensure_eq!(
+        shell_text(&node, "ls -d /tmp/first /tmp/second").await?,
+        "/tmp/first\n/tmp/second\n",
+        "the folders"
+    );
+    passed()
+}
 
 async fn m06_a_gpu_type_is_honoured_or_refused(case: Case) -> Outcome {
     let Some(gpu) = case.settings().gpu.clone() else {

@@ -45,7 +45,7 @@ pub(crate) fn declared(service: Service) -> Capabilities {
             named_secrets: true,
             registry_credentials: modal,
             volumes: modal,
-            readiness: modal,
+            readiness: true,
         },
         limits: limits(modal),
         lifetime: LifetimeCapabilities { max: true, longest_seconds: Some(LONGEST_LIFE), idle: true },
@@ -83,9 +83,9 @@ fn networking(modal: bool) -> NetworkCapabilities {
         cidr_allow_list: modal,
         domain_allow_list: modal,
         default_policy: if modal { "open" } else { "blocked" }.to_owned(),
-        encrypted_ports: modal,
-        plain_ports: modal,
-        http2_ports: modal,
+        encrypted_ports: true,
+        plain_ports: true,
+        http2_ports: true,
     }
 }
 
@@ -126,13 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn g6_only_modal_itself_is_credited_with_ports_and_an_open_network() {
-        assert!(
-            declared(Service::Modal).networking.open && declared(Service::Modal).networking.encrypted_ports
-        );
-        assert!(
-            !declared(Service::Other).networking.open && !declared(Service::Other).networking.encrypted_ports
-        );
-        assert_eq!(declared(Service::Other).networking.default_policy, "blocked");
+    fn g6_only_modal_itself_is_credited_with_an_open_network() {
+        let (modal, other) = (declared(Service::Modal).networking, declared(Service::Other).networking);
+        assert!(modal.open && !other.open);
+        assert_eq!(other.default_policy, "blocked");
+        for offer in [modal, other] {
+            assert!(offer.encrypted_ports && offer.plain_ports && offer.http2_ports);
+        }
     }
 }
