@@ -10,12 +10,18 @@ use crate::{Failure, Result};
 const TRIES: usize = 30;
 
 /// What went wrong, by kind, and how often.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Caller {
+    told: Option<ErrorKind>,
     seen: BTreeMap<String, usize>,
 }
 
 impl Caller {
+    /// A caller who bears, beside a broken connection, what the server is made to say.
+    pub(crate) fn new(told: Option<ErrorKind>) -> Self {
+        Self { told, seen: BTreeMap::new() }
+    }
+
     /// Takes a step until it succeeds; an error that the fault cannot explain fails the case.
     pub(crate) async fn insist<T>(
         &mut self,
@@ -33,10 +39,8 @@ impl Caller {
 
     /// Counts an error that a broken connection explains, and fails at any other.
     pub(crate) fn bear(&mut self, step: &'static str, error: &Error) -> Result<()> {
-        let explained = matches!(
-            error.kind(),
-            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Cancelled | ErrorKind::Internal
-        );
+        let broken = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout);
+        let explained = broken || self.told == Some(error.kind());
         if !explained {
             return Err(Failure(format!("{step}: {error:?}")));
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openlattice::ErrorKind;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -24,6 +25,17 @@ pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) fault: Fault,
     pub(crate) second_generation: bool,
+    /// Whether the sandbox has an initial command.
+    pub(crate) initial: bool,
+    /// The kind of error that the server is made to give.
+    pub(crate) told: Option<ErrorKind>,
+}
+
+impl Case {
+    /// A case on a sandbox of the second generation, whose callers see broken connections at most.
+    pub(crate) fn new(name: String, fault: Fault) -> Self {
+        Self { name, fault, second_generation: true, initial: false, told: None }
+    }
 }
 
 /// What came of many cases.
@@ -39,10 +51,10 @@ pub(crate) struct Tally {
 
 /// What a session without a fault sends.
 pub(crate) async fn measure(world: &World, second_generation: bool) -> Result<Counts> {
-    let path = world.path(Fault::None, second_generation).await?;
     let name = format!("measure-{second_generation}-{}", uuid());
-    let caller = session::run(world, &path, &name).await?;
-    let seen = caller.seen();
+    let case = Case { second_generation, ..Case::new(name, Fault::None) };
+    let path = world.path(case.fault, second_generation).await?;
+    let seen = session::run(world, &path, &case).await?.seen();
     ensure(seen.is_empty(), || format!("without a fault: {seen:?}"))?;
     Ok(path.plan.counts())
 }
@@ -75,7 +87,7 @@ pub(crate) async fn run(world: &Arc<World>, cases: Vec<Case>, at_once: usize) ->
 
 async fn one(world: &World, case: &Case) -> Result<(bool, BTreeMap<String, usize>)> {
     let path = world.path(case.fault, case.second_generation).await?;
-    let caller = session::run(world, &path, &case.name).await?;
+    let caller = session::run(world, &path, case).await?;
     Ok((path.plan.has_struck(), caller.seen()))
 }
 

@@ -7,7 +7,7 @@ use crate::fault::{Fault, Way};
 use crate::world::World;
 use crate::{Result, ensure};
 
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 
 /// Silences the server from every one of its frames on until it has answered, which covers every reply; and delays frames.
 pub(crate) async fn at_every_reply(world: Arc<World>) -> Result<String> {
@@ -17,7 +17,7 @@ pub(crate) async fn at_every_reply(world: Arc<World>) -> Result<String> {
     ensure(tally.struck >= 50, || format!("only {tally}"))?;
     let late = [(Way::ToServer, counts.to_server), (Way::ToClient, counts.to_client)].into_iter();
     let late = late.flat_map(|(way, count)| {
-        (1..=count).step_by(5).map(move |at| case(&format!("late-{way:?}"), at, Fault::Delay { way, at }))
+        (1..=count).step_by(8).map(move |at| case(&format!("late-{way:?}"), at, Fault::Delay { way, at }))
     });
     let delayed = cases::run(&world, late.collect(), AT_ONCE).await?;
     ensure(!delayed.saw_errors(), || format!("a delay is no error: {delayed}"))?;
@@ -25,5 +25,5 @@ pub(crate) async fn at_every_reply(world: Arc<World>) -> Result<String> {
 }
 
 fn case(name: &str, at: usize, fault: Fault) -> Case {
-    Case { name: format!("{name}-{at}"), fault, second_generation: true }
+    Case::new(format!("{name}-{at}"), fault)
 }

@@ -6,7 +6,7 @@ use openlattice::ComputeProvider;
 use tokio::task::JoinSet;
 
 use crate::fault::{Fault, Way};
-use crate::operation::{ALL, Operation, Scene, text};
+use crate::operation::{self, ALL, Operation, Scene, text};
 use crate::world::World;
 use crate::{Failure, Result, ensure};
 
@@ -55,6 +55,38 @@ async fn at_every_frame(world: &World, operation: Operation) -> Result<(Operatio
         ensure(left.is_empty(), || format!("{case} left {left:?}"))?;
     }
     Ok((operation, cases.len()))
+}
+
+/// Drops a keyed provision at every frame and repeats it at once: what is still being undone is not handed out, and what is handed
+/// out is not undone.
+pub(crate) async fn and_repeated_by_key(world: Arc<World>) -> Result<String> {
+    let mut kept = Vec::new();
+    for way in [Way::ToServer, Way::ToClient] {
+        for at in 1.. {
+            let case = format!("key-{way:?}-{at}");
+            let path = world.path(Fault::Tell { way, at }, true).await?;
+            let spec = || operation::spec(&case).with_key(&case);
+            let completed = tokio::select! {
+                biased;
+                made = path.provider.provision(spec()) => made.map(|_| true)?,
+                () = path.plan.struck() => false,
+            };
+            let again = path.provider.provision(spec()).await;
+            let id = again.map_err(|error| Failure(format!("{case}: {}", text(error))))?.id;
+            kept.push((case, path, id));
+            if completed {
+                break;
+            }
+        }
+    }
+    for (case, path, id) in &kept {
+        let works = operation::works(&*path.provider, id).await;
+        works.map_err(|why| Failure(format!("{case}: {why}")))?;
+        let alive = world.alive(case).await?;
+        ensure(alive == [id.as_str()], || format!("{case}: {id} was handed out and {alive:?} are alive"))?;
+        path.provider.destroy(id).await?;
+    }
+    Ok(format!("{} drops", kept.len() - 2))
 }
 
 /// Says whether the operation completed before the frame came by; what it made is ended then.

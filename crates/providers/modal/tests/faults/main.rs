@@ -51,12 +51,15 @@ pub(crate) fn ensure(holds: bool, text: impl FnOnce() -> String) -> Result<()> {
 
 type Test = fn(Arc<World>) -> Pin<Box<dyn Future<Output = Result<String>>>>;
 
-const TESTS: [(&str, Test); 6] = [
+const TESTS: [(&str, Test); 7] = [
     ("g2_g3_g4_g5_a_cut_at_every_frame", |world| Box::pin(cuts::at_every_frame(world))),
     ("g3_g5_a_server_that_stays_away_is_a_typed_error", |world| Box::pin(cuts::and_refused(world))),
     ("g2_g3_g4_a_reply_lost_after_the_server_acted", |world| Box::pin(drops::at_every_reply(world))),
     ("g3_any_status_for_any_call", |world| Box::pin(answers::to_every_call(world))),
     ("g9_dropped_at_every_frame", |world| Box::pin(frames::of_every_operation(world))),
+    ("g4_g9_dropped_at_every_frame_and_repeated_by_key", |world| {
+        Box::pin(frames::and_repeated_by_key(world))
+    }),
     ("g9_dropped_at_every_await", |world| Box::pin(awaits_of(world))),
 ];
 

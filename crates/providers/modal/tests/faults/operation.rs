@@ -94,7 +94,7 @@ impl Operation {
     }
 }
 
-fn spec(case: &str) -> ProvisionSpec {
+pub(crate) fn spec(case: &str) -> ProvisionSpec {
     let mut spec = overrides(case);
     spec.runtime.image = Some("host".to_owned());
     spec
@@ -126,7 +126,7 @@ pub(crate) async fn alive(provider: &dyn ComputeProvider, case: &str) -> Result<
     Ok(listed.into_iter().map(|info| info.id).collect())
 }
 
-async fn works(provider: &dyn ComputeProvider, node: &SandboxId) -> Result<()> {
+pub(crate) async fn works(provider: &dyn ComputeProvider, node: &SandboxId) -> Result<()> {
     let result = provider.run(node, command(), Callbacks::none()).await.map_err(text)?;
     if result.exit_code() == 0 && result.stdout == "word" {
         return Ok(());

@@ -8,6 +8,7 @@ use openlattice::{ErrorKind, ExecEnd};
 use openlattice_modal::ModalProvider;
 
 use crate::caller::Caller;
+use crate::cases::Case;
 use crate::world::{CASE, Path, World};
 use crate::{Failure, Result, ensure};
 
@@ -17,10 +18,11 @@ const SCRIPT: &str = "echo ran >> /tmp/ran; cat; echo a complaint >&2; exit 7";
 const EXIT: i32 = 7;
 
 /// Goes through the session and gives what the caller saw go wrong.
-pub(crate) async fn run(world: &World, path: &Path, case: &str) -> Result<Caller> {
-    let mut caller = Caller::default();
+pub(crate) async fn run(world: &World, path: &Path, case: &Case) -> Result<Caller> {
+    let mut caller = Caller::new(case.told);
     let provider = &*path.provider;
     let id = provision(world, provider, case, &mut caller).await?;
+    let case = &*case.name;
     work(provider, &id, &mut caller).await?;
     files(provider, &id, &mut caller).await?;
     let snapshot = caller.insist("snapshot", async || provider.snapshot(&id, SnapshotSpec::default()).await);
@@ -32,9 +34,12 @@ pub(crate) async fn run(world: &World, path: &Path, case: &str) -> Result<Caller
     Ok(caller)
 }
 
-fn spec(case: &str) -> ProvisionSpec {
-    let mut spec = ProvisionSpec::new("host").with_key(case);
-    spec.tags.insert(CASE.to_owned(), case.to_owned());
+fn spec(case: &Case) -> ProvisionSpec {
+    let mut spec = ProvisionSpec::new("host").with_key(&case.name);
+    spec.tags.insert(CASE.to_owned(), case.name.clone());
+    if case.initial {
+        spec.runtime.command = vec!["true".to_owned()];
+    }
     spec.env.set("PLANTED", "1".to_owned());
     spec
 }
@@ -43,13 +48,13 @@ fn spec(case: &str) -> ProvisionSpec {
 async fn provision(
     world: &World,
     provider: &ModalProvider,
-    case: &str,
+    case: &Case,
     caller: &mut Caller,
 ) -> Result<SandboxId> {
     let made = caller.insist("provision", async || provider.provision(spec(case)).await).await?;
     let again = caller.insist("provision again", async || provider.provision(spec(case)).await).await?;
     ensure(made.id == again.id, || format!("one key gave {} and {}", made.id, again.id))?;
-    let alive = world.alive(case).await?;
+    let alive = world.alive(&case.name).await?;
     ensure(alive == [made.id.as_str()], || format!("{} was made and {alive:?} are alive", made.id))?;
     Ok(made.id)
 }
