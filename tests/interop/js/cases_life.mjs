@@ -127,7 +127,6 @@ test("blocked_network_is_honoured", async (ctx) => {
 });
 
 test("what_is_not_offered_is_refused", async (ctx) => {
-  await rejectsWithStatus(ctx.sandbox({ encryptedPorts: [8080] }), UNIMPLEMENTED);
   await rejectsWithStatus(ctx.sandbox({ gpu: "H100" }), UNIMPLEMENTED);
   await rejectsWithStatus(ctx.sandbox({ outboundCidrAllowlist: ["10.0.0.0/8"] }), UNIMPLEMENTED);
 });

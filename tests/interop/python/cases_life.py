@@ -151,8 +151,6 @@ def blocked_network_is_honoured(ctx):
 @case
 def what_is_not_offered_is_refused(ctx):
     with raises(modal.exception.UnimplementedError):
-        ctx.sandbox(encrypted_ports=[8080])
-    with raises(modal.exception.UnimplementedError):
         ctx.sandbox(gpu="H100")
     with raises(modal.exception.UnimplementedError):
         ctx.sandbox(outbound_cidr_allowlist=["10.0.0.0/8"])
