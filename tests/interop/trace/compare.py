@@ -61,7 +61,7 @@ def main():
         for what in entry["what"] if run in entry.get("runs", [run]) else []:
             if not any(covers(entry, run, method, what) for method, it in found if it == what):
                 faults.append(f"the table has what is not so: {entry.get('method', 'any method')} {what}")
-    print(f"{run}: {len(read(ours))} methods, {len(found)} listed differences, {len(faults)} faults")
+    print(f"{run}: {len(read(ours))} methods, {len(found)} differences, {len(faults)} faults")
     for fault in faults:
         print(f"  {fault}")
     return 1 if faults else 0
