@@ -10,10 +10,17 @@ use crate::{
     watch::Watch,
 };
 use bytes::Bytes;
-use std::{fmt, fs::File, os::unix::fs::FileExt, sync::Arc};
+use std::{fmt, fs::File, os::unix::fs::FileExt, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep_until};
 
 /// Longest piece: measured best between 64 and 256 KiB.
 const PIECE: u64 = 256 << 10;
+
+/// From this length on, a piece that is not full is part of a flow.
+const FLOW: u64 = 32 << 10;
+/// How long a flow collects before the next look. Without it a fast reader is woken for each of the agent's writes, which
+/// costs both ends more than the copying.
+const COLLECT: Duration = Duration::from_millis(1);
 
 /// Reads one output stream from an offset, live, to its end.
 pub struct OutputReader {
@@ -22,6 +29,8 @@ pub struct OutputReader {
     changes: Watch,
     over: Over,
     offset: u64,
+    /// When the next look is worth it, after a piece of a flow that has caught up with the command.
+    next_look: Option<Instant>,
 }
 
 struct Source {
@@ -59,7 +68,7 @@ impl OutputReader {
         let (id, exec) = (id.clone(), exec.clone());
         let (source, changes, over) =
             engine.blocking(move |inner| Source::open(inner, id, &exec, stream)).await?;
-        Ok(Self { engine: engine.clone(), source: Arc::new(source), changes, over, offset })
+        Ok(Self { engine: engine.clone(), source: Arc::new(source), changes, over, offset, next_look: None })
     }
 
     /// The next bytes (1 to 256 KiB), `None` at the end: the command has ended and everything was read. Waits while there is nothing.
@@ -68,12 +77,18 @@ impl OutputReader {
     /// # Errors
     /// Those of reading the spool; the next call tries again at the same offset.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        if let Some(at) = self.next_look {
+            sleep_until(at).await;
+            self.next_look = None;
+        }
         loop {
             self.changes.mark_seen();
             let (source, offset) = (Arc::clone(&self.source), self.offset);
             match self.engine.blocking(move |inner| source.read(inner, offset)).await? {
                 Piece::Bytes(bytes) => {
                     self.offset += bytes.len() as u64;
+                    let flows = (FLOW..PIECE).contains(&(bytes.len() as u64));
+                    self.next_look = flows.then(|| Instant::now() + COLLECT);
                     return Ok(Some(bytes));
                 }
                 Piece::End => return Ok(None),
