@@ -22,6 +22,8 @@ use tonic::Status;
 
 /// Bytes sent to a reader at once.
 const CHUNK: u64 = 256 << 10;
+/// Pieces of content that wait to be written: so many that their writer is not woken for each.
+const INPUT_PIECES: usize = 16;
 /// A write whose content does not go on for so long is given up; nothing of it becomes a file.
 const INPUT_PATIENCE: Duration = Duration::from_secs(600);
 /// Signal that stands for a kill of ours.
@@ -39,7 +41,7 @@ pub(super) struct Input(Option<mpsc::Sender<Bytes>>);
 
 /// Both ends; without `taken`, the exec takes no input.
 pub(super) fn input(taken: bool) -> (Input, mpsc::Receiver<Bytes>) {
-    let (sender, receiver) = mpsc::channel(4);
+    let (sender, receiver) = mpsc::channel(INPUT_PIECES);
     (Input(taken.then_some(sender)), receiver)
 }
 

@@ -62,6 +62,11 @@ impl FileExecs {
             return Ok(Some(exec));
         }
         let path = self.path(sandbox, id);
+        // Every call about a command asks this, and it is mostly none of the helper's: looked up where we are, since the way to
+        // a thread that may block and back costs more.
+        if !path.exists() {
+            return Ok(None);
+        }
         let kept = tokio::task::spawn_blocking(move || FileExec::load(&path)).await;
         match kept.map_err(|error| Status::internal(error.to_string()))? {
             Ok(kept) => Ok(kept.map(Arc::new)),
