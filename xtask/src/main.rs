@@ -27,6 +27,7 @@ mod server;
 mod spdx;
 mod stage;
 mod test;
+mod trace;
 mod transcript;
 mod workspace;
 

@@ -123,13 +123,18 @@ impl Drop for Server {
 
 /// Gives a client program the server's address and credentials and nothing else of Modal's settings.
 pub(crate) fn client_environment(command: &mut Command, server: &Server, v2: bool) {
+    client_variables(command, server.url(), v2);
+}
+
+/// As [`client_environment`], for a server at any address.
+pub(crate) fn client_variables(command: &mut Command, url: &str, v2: bool) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MODAL_") {
             command.env_remove(&name);
         }
     }
     command
-        .env("MODAL_SERVER_URL", server.url())
+        .env("MODAL_SERVER_URL", url)
         .env("MODAL_TOKEN_ID", TOKEN_ID)
         .env("MODAL_TOKEN_SECRET", TOKEN_SECRET)
         .env("MODAL_CONFIG_PATH", "/dev/null")

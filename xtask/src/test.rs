@@ -8,7 +8,7 @@ use crate::record::{Outcome, Ran, Record};
 use crate::stage::{self, Summary};
 use crate::transcript::{Programs, Transcript};
 use crate::workspace::Workspace;
-use crate::{deny, drift, interop, layering, program, restart};
+use crate::{deny, drift, interop, layering, program, restart, trace};
 
 type Work = fn(&Workspace, &Path) -> Result<String>;
 
@@ -20,6 +20,7 @@ const STAGES: &[(&str, Work)] = &[
     ("workspace", crates),
     ("interop", interop::check),
     ("restart", restart::check),
+    ("trace", trace::check),
 ];
 
 /// Runs all stages or the named ones, then the leak check.
