@@ -14,7 +14,7 @@ use crate::server::{Server, Store};
 use crate::workspace::Workspace;
 
 /// Rounds of every operation.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// Sandboxes per round, each with a first command.
 const CREATES: u64 = 10;
 /// Commands per round, one after the other.
@@ -36,8 +36,7 @@ pub(super) struct Rows {
     pub(super) exec: Row,
     /// Output that is read and thrown away.
     pub(super) output: Row,
-    /// Less of it.
-    pub(super) output_small: Row,
+    output_small: Row,
     /// A file written.
     pub(super) write: Row,
     read: Row,
