@@ -3,6 +3,7 @@
 //! The same scenario (modal-protocol, section 8) runs on the official Python client, the official JavaScript client and ours, each
 //! against a server that records. `tests/interop/trace/differences.toml` lists every difference with its reason.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,24 +16,34 @@ use crate::{clients, interop, program};
 /// Records the scenario on three clients and both generations, and compares.
 pub(crate) fn check(workspace: &Workspace, test_dir: &Path) -> Result<String> {
     build(workspace)?;
+    // Of its own, so that what was recorded goes with it.
+    let calls = test_dir.join("trace-calls");
+    fs::create_dir(&calls).attempted(format!("could not make {}", calls.display()))?;
+    let said: Result<Vec<String>> = [("v2", true), ("v1", false)]
+        .into_iter()
+        .map(|(name, v2)| compare(workspace, test_dir, &calls, name, v2))
+        .collect();
+    fs::remove_dir_all(&calls).attempted(format!("could not remove {}", calls.display()))?;
+    said.map(|said| said.join("; "))
+}
+
+/// One generation: records each client and compares ours with the others.
+fn compare(workspace: &Workspace, test_dir: &Path, calls: &Path, name: &str, v2: bool) -> Result<String> {
     let folder = workspace.root().join("tests/interop/trace");
-    let mut said = Vec::new();
-    for (name, v2) in [("v2", true), ("v1", false)] {
-        let mut compare = Command::new(clients::python(workspace)?);
-        compare.arg(folder.join("compare.py")).arg(folder.join("differences.toml")).arg(name);
-        for (language, mut client) in scenarios(workspace, &folder)? {
-            let calls = test_dir.join(format!("trace-{language}-{name}.jsonl"));
-            record(workspace, test_dir, &format!("trace-{language}-{name}"), &mut client, &calls, v2)?;
-            compare.arg(calls);
-        }
-        let answer = compare.output().attempted("could not compare")?;
-        let text = String::from_utf8_lossy(&answer.stdout).trim_end().to_owned();
-        if !answer.status.success() {
-            return Err(Failure::new(format!("{text}\n{}", String::from_utf8_lossy(&answer.stderr))));
-        }
-        said.push(text);
+    let mut compare = Command::new(clients::python(workspace)?);
+    compare.arg(folder.join("compare.py")).arg(folder.join("differences.toml")).arg(name);
+    for (language, mut client) in scenarios(workspace, &folder)? {
+        let name = format!("trace-{language}-{name}");
+        let calls = calls.join(&name);
+        record(workspace, test_dir, &name, &mut client, &calls, v2)?;
+        compare.arg(calls);
     }
-    Ok(said.join("; "))
+    let answer = compare.output().attempted("could not compare")?;
+    let text = String::from_utf8_lossy(&answer.stdout).trim_end().to_owned();
+    if answer.status.success() {
+        return Ok(text);
+    }
+    Err(Failure::new(format!("{text}\n{}", String::from_utf8_lossy(&answer.stderr))))
 }
 
 fn build(workspace: &Workspace) -> Result<()> {

@@ -256,7 +256,7 @@ impl World<'_> {
         good(&self.place("list"), self.provider.list(ListFilter::default()).await);
         let other = self.spec().with_key(self.name).with_env("OTHER", Plant::Secret.value());
         bad(&self.place("key"), self.provider.provision(other).await, &[ErrorKind::AlreadyExists]);
-        let spec = SnapshotSpec { kind: SnapshotKind::Filesystem, ..SnapshotSpec::default() };
+        let spec = SnapshotSpec { kind: SnapshotKind::Filesystem };
         let kept = good(&self.place("snapshot"), self.provider.snapshot(id, spec).await);
         search(&self.place("snapshot"), &serde_json::to_string(&kept).unwrap());
         let mut again = self.spec();
