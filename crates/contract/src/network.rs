@@ -22,7 +22,7 @@ pub enum NetworkPolicy {
         /// Address ranges such as `10.0.0.0/8`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         cidrs: Vec<String>,
-        /// Names such as `pypi.org` or `*.pythonhosted.org`.
+        /// Names such as `example.com` or `*.example.org`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         domains: Vec<String>,
     },
