@@ -83,7 +83,7 @@ async fn g6_what_is_not_offered_is_refused_before_anything_is_sent() {
     let fake = Fake::start().await;
     let provider = provider(&fake);
     for (spec, field) in [
-        (r#"{"network": {"ports": [{"port": 80}]}}"#, "network.ports"),
+        (r#"{"resources": {"diskLimitBytes": 1}}"#, "resources.diskLimitBytes"),
         (r#"{"network": {"policy": "open"}}"#, "network.policy"),
         (r#"{"volumes": [{"name": "v", "path": "/v"}]}"#, "volumes"),
         (r#"{"resources": {"pidsLimit": 10}}"#, "resources.pidsLimit"),
