@@ -15,7 +15,7 @@ impl Words {
     /// Reads the sources of all crates and of the programs in `tests`.
     pub(crate) fn read(workspace: &Workspace) -> Result<Self> {
         let mut words = Self::default();
-        for folder in ["crates", "tests", "xtask/src"] {
+        for folder in ["crates", "examples", "tests", "xtask/src"] {
             words.folder(&workspace.root().join(folder))?;
         }
         Ok(words)
