@@ -76,6 +76,13 @@ pub(crate) fn system_program(name: &str) -> Result<()> {
     if program::exists(name) { Ok(()) } else { install(&[name], &format!("{name} is missing")) }
 }
 
+/// Installs the registry that images are pulled from; without it the tests that need one say that they are skipped.
+pub(crate) fn registry() {
+    if let Err(failure) = system_program("docker-registry") {
+        stage::note(&failure.to_string());
+    }
+}
+
 /// Whether this process is root, as the kernel says.
 pub(crate) fn is_root() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -8,7 +8,7 @@ use crate::record::{Outcome, Ran, Record};
 use crate::stage::{self, Summary};
 use crate::transcript::{Programs, Transcript};
 use crate::workspace::Workspace;
-use crate::{deny, drift, interop, layering, program, restart, trace};
+use crate::{clients, deny, drift, interop, layering, program, restart, trace};
 
 type Work = fn(&Workspace, &Path) -> Result<String>;
 
@@ -48,6 +48,7 @@ pub(crate) fn run(workspace: &Workspace, wanted: &[&str]) -> Result<()> {
 /// How each of them ended is kept for `cargo xtask rows`.
 fn crates(workspace: &Workspace, test_dir: &Path) -> Result<String> {
     const ALL: [&str; 3] = ["test", "--workspace", "--no-fail-fast"];
+    clients::registry();
     let messages = program::output(workspace.cargo().args(ALL).args(["--no-run", "--message-format=json"]))?;
     let mut cargo = workspace.cargo();
     cargo

@@ -107,6 +107,8 @@ impl Failure {
             From::FailedPrecondition => ErrorKind::FailedPrecondition,
             From::Unsupported => ErrorKind::Unsupported,
             From::PermissionDenied => ErrorKind::PermissionDenied,
+            From::Unauthenticated => ErrorKind::Unauthenticated,
+            From::Unavailable => ErrorKind::Unavailable,
             From::ResourceExhausted => ErrorKind::ResourceExhausted,
             _ => ErrorKind::Internal,
         };

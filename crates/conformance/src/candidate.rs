@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openlattice::{ComputeProvider, GpuType, Secret};
+use openlattice::{ComputeProvider, GpuType, RegistryCredentials, Secret};
 
 /// Says what the suite needs to know beyond the contract.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Settings {
     pub missing_image: String,
     /// A public image of a registry; without one, pulling is not judged.
     pub registry_image: Option<String>,
+    /// An image that its registry gives for these credentials only, with `/bin/sh`; without one, credentials are not judged.
+    pub private_image: Option<(String, RegistryCredentials)>,
     /// A GPU type that can be had here; without one, a granted GPU is not judged.
     pub gpu: Option<GpuType>,
     /// A key with which a sandbox can join a tailnet here; without one, joining is not judged.
@@ -34,6 +36,7 @@ impl Settings {
             image: image.into(),
             missing_image: "openlattice.invalid/no-such-image:0".to_owned(),
             registry_image: None,
+            private_image: None,
             gpu: None,
             tailscale_auth_key: None,
             deadline: Duration::from_secs(60),

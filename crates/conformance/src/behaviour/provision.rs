@@ -1,6 +1,6 @@
 //! `provision`: one sandbox, its image, and nothing left where it fails.
 
-use openlattice::{ErrorKind, ExecSpec, SandboxState, Subject};
+use openlattice::{ErrorKind, ExecSpec, RegistryCredentials, SandboxState, Subject};
 
 use super::behaviours;
 use crate::case::{Case, shell_text};
@@ -13,6 +13,8 @@ behaviours![
     m04_two_provisions_make_two_sandboxes,
     m05_a_known_image_is_used,
     m05_a_registry_image_is_resolved,
+    m05_registry_credentials_are_honoured,
+    m05_a_registry_without_the_right_credentials_leaves_nothing,
     m05_a_missing_image_is_not_found_and_leaves_nothing,
     m05_without_an_image_the_default_is_used,
     m10_the_initial_command_runs_before_provision_answers,
@@ -80,12 +82,57 @@ async fn m05_a_registry_image_is_resolved(case: Case) -> Outcome {
     passed()
 }
 
+async fn m05_registry_credentials_are_honoured(case: Case) -> Outcome {
+    let mut spec = case.spec();
+    if !case.offers().runtime.registry_credentials {
+        spec.runtime.registry = Some(RegistryCredentials { username: "u".to_owned(), password: "p".into() });
+        return crate::verdict::must_refuse(case.provision(spec).await, "runtime.registry");
+    }
+    let Some((image, credentials)) = case.settings().private_image.clone() else {
+        return skipped("no private image was given to the suite");
+    };
+    spec.runtime.image = Some(image);
+    spec.runtime.registry = Some(credentials);
+    let node = case.node_of(spec).await?;
+    let ran = node.run(ExecSpec::new(["/bin/sh", "-c", "exit 0"])).await?;
+    ensure!(ran.is_success(), "the image does not run");
+    passed()
+}
+
+async fn m05_a_registry_without_the_right_credentials_leaves_nothing(case: Case) -> Outcome {
+    let Some((image, good)) =
+        case.settings().private_image.clone().filter(|_| case.offers().runtime.registry_credentials)
+    else {
+        return skipped("no private image was given to the suite, or no credentials are offered");
+    };
+    // Another name of the image, in case a provider keeps what it has pulled under the one that works.
+    let image = format!("{image}-without-credentials");
+    let wrong = RegistryCredentials { password: "g6-planted-wrong".into(), ..good };
+    // Registries may hide from strangers what they have.
+    let kinds = [ErrorKind::Unauthenticated, ErrorKind::PermissionDenied, ErrorKind::NotFound];
+    for credentials in [Some(wrong), None] {
+        let mut spec = case.spec();
+        spec.runtime.image = Some(image.clone());
+        spec.runtime.registry = credentials;
+        let error = must_fail(case.provision(spec).await, &kinds, "a pull without the right credentials")?;
+        ensure_eq!(error.subject(), Some(Subject::Image), "the subject");
+        let shown = format!("{error:?} {error}");
+        ensure!(!shown.contains("g6-planted-wrong"), "the error shows the password: {shown}");
+    }
+    case.nothing_alive("after a refused pull").await?;
+    passed()
+}
+
 async fn m05_a_missing_image_is_not_found_and_leaves_nothing(case: Case) -> Outcome {
     let mut spec = case.spec();
     spec.runtime.image = Some(case.settings().missing_image.clone());
     let result = case.provision(spec).await;
-    // A provider that cannot pull at all may say so instead.
-    let error = must_fail(result, &[ErrorKind::NotFound, ErrorKind::Unsupported], "a missing image")?;
+    // A provider that cannot pull at all may say so instead, and where no registry is at hand it cannot be reached.
+    let kinds = match &case.settings().registry_image {
+        Some(_) => &[ErrorKind::NotFound][..],
+        None => &[ErrorKind::NotFound, ErrorKind::Unsupported, ErrorKind::Unavailable],
+    };
+    let error = must_fail(result, kinds, "a missing image")?;
     if error.kind() == ErrorKind::NotFound {
         ensure_eq!(error.subject(), Some(Subject::Image), "the subject");
     }

@@ -6,7 +6,7 @@ use crate::{
     exec::{self, ExecSpec, ExecState, OutputReader, OutputStream, StdinState},
     files::Files,
     id::{ExecId, SandboxId},
-    image::{self, ImageInfo, SnapshotSpec},
+    image::{self, ImageInfo, PullSpec, SnapshotSpec, pull::Pulls},
     lifecycle,
     sandbox::{SandboxFilter, SandboxInfo, SandboxSpec},
     store::Store,
@@ -34,6 +34,8 @@ pub(crate) struct Inner {
     watcher: Mutex<Option<Arc<Watcher>>>,
     /// Fingerprint of the machine's image, and when it was taken.
     pub(crate) host: Mutex<Option<(Instant, String)>>,
+    /// Pulls under way.
+    pub(crate) pulls: Pulls,
 }
 
 impl Inner {
@@ -98,6 +100,7 @@ impl Engine {
                 config,
                 watcher: Mutex::default(),
                 host: Mutex::default(),
+                pulls: Pulls::default(),
             };
             for row in inner.store.living_sandboxes()? {
                 lifecycle::settle::settle(&inner, row)?;
@@ -140,6 +143,27 @@ impl Engine {
     /// platform's image.
     pub async fn import_image(&self, name: &str, archive: &Path) -> Result<ImageInfo> {
         image::import::import(self, name, archive).await
+    }
+
+    /// The image of a reference: the store's where it has one of that name, else its registry's, which is then kept under that name.
+    /// Several calls for one image share one pull. `host` and ids never lead to a registry.
+    ///
+    /// # Errors
+    /// As [`Self::pull_image`].
+    pub async fn ensure_image(&self, spec: PullSpec) -> Result<ImageInfo> {
+        image::pull::ensure(self, spec).await
+    }
+
+    /// Pulls an image from its registry by the OCI distribution protocol, whatever the store has, and keeps it under its reference, as
+    /// an import does; layers that are there already are not downloaded. TLS always, but for registries on loopback. Dropping the
+    /// future, or a failure, leaves nothing.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for what is no reference, `FailedPrecondition` for a damaged image, `NotFound` when the registry has none,
+    /// `Unauthenticated` and `PermissionDenied` when it wants other credentials, `Unavailable` when it cannot be reached,
+    /// `Unsupported` without root or for another platform's image.
+    pub async fn pull_image(&self, spec: PullSpec) -> Result<ImageInfo> {
+        image::pull::pull(self, spec).await
     }
 
     /// Removes an image.

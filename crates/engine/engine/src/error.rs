@@ -19,8 +19,12 @@ pub enum ErrorKind {
     FailedPrecondition,
     /// This host or this version cannot do it; nothing was done.
     Unsupported,
-    /// The host refuses (not root, no delegation).
+    /// The host refuses (not root, no delegation), or a registry does not allow it.
     PermissionDenied,
+    /// A registry wants credentials, or other ones.
+    Unauthenticated,
+    /// A registry cannot be reached, or cannot serve at present.
+    Unavailable,
     /// A bound is reached (processes, disk, execs).
     ResourceExhausted,
     /// The program of an exec does not exist in the sandbox.

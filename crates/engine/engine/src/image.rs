@@ -4,12 +4,17 @@ pub(crate) mod gc;
 pub(crate) mod host;
 pub(crate) mod import;
 pub(crate) mod layers;
+pub(crate) mod pull;
 pub(crate) mod remove;
 pub(crate) mod resolve;
 pub(crate) mod snapshot;
 
 use crate::id::ImageId;
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// What is known of an image.
 #[derive(Clone, Debug)]
@@ -49,6 +54,49 @@ impl ImageInfo {
             expires_at: None,
             snapshot_of: None,
         }
+    }
+}
+
+/// Told of a pull's bytes: how many came, of how many.
+pub type OnProgress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
+/// What to pull. `Debug` hides the credentials.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct PullSpec {
+    /// The image, read as Docker reads it: `python:3.12-slim`, `ghcr.io/owner/name@sha256:…`.
+    pub reference: String,
+    /// For its registry.
+    pub credentials: Option<RegistryCredentials>,
+    /// Called with each piece that comes: bytes that came and all that are to come, as the registry stores them.
+    pub progress: Option<OnProgress>,
+}
+
+impl PullSpec {
+    /// An image that anybody may pull.
+    pub fn new(reference: impl Into<String>) -> Self {
+        Self { reference: reference.into(), ..Self::default() }
+    }
+}
+
+impl fmt::Debug for PullSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PullSpec").field("reference", &self.reference).finish_non_exhaustive()
+    }
+}
+
+/// A user of a registry. `Debug` hides the password.
+#[derive(Clone)]
+pub struct RegistryCredentials {
+    /// The user's name.
+    pub username: String,
+    /// The password or token.
+    pub password: String,
+}
+
+impl fmt::Debug for RegistryCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryCredentials").field("username", &self.username).finish_non_exhaustive()
     }
 }
 

@@ -33,7 +33,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use exec::{ExecEnd, ExecSpec, ExecState, OutputReader, OutputStream, StdinState};
 pub use files::{FileKind, FileStat, Files};
 pub use id::{ExecId, ImageId, SandboxId};
-pub use image::{ImageInfo, SnapshotSpec};
+pub use image::{ImageInfo, OnProgress, PullSpec, RegistryCredentials, SnapshotSpec};
 pub use sandbox::{
     EndReason, Limits, NetworkMode, Owner, SandboxEnd, SandboxFilter, SandboxInfo, SandboxSpec, SandboxState,
 };

@@ -1,7 +1,7 @@
 //! Images: archives, layers and the folder that keeps them.
 //!
-//! This crate turns an OCI layout or a `docker save` archive into layer folders that an overlay mount can use as
-//! they are, copies a sandbox's writable layer into such a folder, and builds the two small layers of the image
+//! This crate turns an OCI layout, a `docker save` archive or an image of a registry into layer folders that an overlay mount can
+//! use as they are, copies a sandbox's writable layer into such a folder, and builds the two small layers of the image
 //! `host`. It works on folders only: names, tags and reference counts belong to the engine.
 //!
 //! # Layer folders
@@ -26,6 +26,7 @@ mod host;
 mod ids;
 mod layer;
 mod limits;
+pub mod registry;
 mod sink;
 pub mod testing;
 mod tree;

@@ -20,7 +20,7 @@ impl Default for Limits {
 }
 
 /// What is left of [`Limits`] while the layers of one image are unpacked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Budget {
     pub(crate) limits: Limits,
     pub(crate) bytes: u64,

@@ -4,6 +4,8 @@
 //! collects a shell and small tools with the libraries they load; [`write_archive`] writes layers as an OCI layout or in
 //! the form of `docker save`. Not for production images: nothing is checked.
 
+pub mod registry;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};

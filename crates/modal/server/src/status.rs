@@ -33,7 +33,9 @@ fn code(kind: ErrorKind) -> Code {
         | ErrorKind::NotDirectory
         | ErrorKind::DirectoryNotEmpty => Code::FailedPrecondition,
         ErrorKind::Unsupported => Code::Unimplemented,
-        ErrorKind::PermissionDenied => Code::PermissionDenied,
+        // The caller's own credentials are good: a registry wants others.
+        ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => Code::PermissionDenied,
+        ErrorKind::Unavailable => Code::Unavailable,
         ErrorKind::ResourceExhausted => Code::ResourceExhausted,
         // The enum may grow; what is not known here is an internal failure.
         _ => Code::Internal,
@@ -48,6 +50,8 @@ fn name(kind: ErrorKind) -> &'static str {
         ErrorKind::FailedPrecondition => "failed-precondition",
         ErrorKind::Unsupported => "unsupported",
         ErrorKind::PermissionDenied => "permission-denied",
+        ErrorKind::Unauthenticated => "unauthenticated",
+        ErrorKind::Unavailable => "unavailable",
         ErrorKind::ResourceExhausted => "resource-exhausted",
         ErrorKind::ProgramNotFound => "program-not-found",
         ErrorKind::ProgramNotExecutable => "program-not-executable",
@@ -81,6 +85,8 @@ mod tests {
             (ErrorKind::FailedPrecondition, Code::FailedPrecondition),
             (ErrorKind::Unsupported, Code::Unimplemented),
             (ErrorKind::PermissionDenied, Code::PermissionDenied),
+            (ErrorKind::Unauthenticated, Code::PermissionDenied),
+            (ErrorKind::Unavailable, Code::Unavailable),
             (ErrorKind::ResourceExhausted, Code::ResourceExhausted),
             (ErrorKind::ProgramNotFound, Code::InvalidArgument),
             (ErrorKind::ProgramNotExecutable, Code::InvalidArgument),

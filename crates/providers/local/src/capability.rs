@@ -19,6 +19,7 @@ pub(crate) fn capabilities(output_quota: u64) -> Capabilities {
             workdir: true,
             env: true,
             secret_values: true,
+            registry_credentials: true,
             ..RuntimeCapabilities::default()
         },
         limits: LimitCapabilities {
@@ -97,6 +98,7 @@ mod tests {
             "networking.blocked",
             "runtime.command",
             "runtime.env",
+            "runtime.registryCredentials",
             "runtime.secretValues",
             "runtime.workdir",
             "snapshot",

@@ -50,6 +50,8 @@ fn kind(kind: engine::ErrorKind) -> (ErrorKind, Option<Subject>) {
         From::FailedPrecondition => (ErrorKind::FailedPrecondition, None),
         From::Unsupported => (ErrorKind::Unsupported, None),
         From::PermissionDenied => (ErrorKind::PermissionDenied, None),
+        From::Unauthenticated => (ErrorKind::Unauthenticated, None),
+        From::Unavailable => (ErrorKind::Unavailable, None),
         From::ResourceExhausted => (ErrorKind::ResourceExhausted, None),
         From::ProgramNotFound => (ErrorKind::NotFound, Some(Subject::Program)),
         From::ProgramNotExecutable => (ErrorKind::PermissionDenied, Some(Subject::Program)),
@@ -69,6 +71,8 @@ fn about_subject(kind: ErrorKind) -> bool {
             | ErrorKind::InvalidArgument
             | ErrorKind::FailedPrecondition
             | ErrorKind::PermissionDenied
+            | ErrorKind::Unauthenticated
+            | ErrorKind::Unavailable
     )
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use openlattice::{
-    Attachment, ComputeProviderExt, Error, ErrorKind, ExecSpec, ProvisionSpec, Result, SandboxId,
-    SandboxInfo, SecretSource, Subject,
+    Attachment, ComputeProviderExt, Error, ErrorKind, ExecSpec, ProvisionSpec, Result, Retry, Runtime,
+    SandboxId, SandboxInfo, SecretSource, Subject,
 };
 use openlattice_engine as engine;
 use openlattice_engine::Engine;
@@ -70,19 +70,38 @@ async fn find_image(
         Some(id) => (id, Subject::Snapshot),
         None => (spec.runtime.image.as_deref().unwrap_or("host"), Subject::Image),
     };
-    match engine.image(reference).await {
+    let found = match snapshot {
+        Some(id) => engine.image(id).await,
+        None => engine.ensure_image(pull(reference, &spec.runtime)).await,
+    };
+    match found {
         Ok(_) => Ok(reference.to_owned()),
         // A text that cannot be the name of an image is the name of no image.
         Err(error)
             if matches!(error.kind(), engine::ErrorKind::NotFound | engine::ErrorKind::InvalidArgument) =>
         {
             let missing = Error::new(ErrorKind::NotFound, attempt.0, error.to_string()).with_subject(subject);
-            Err(missing
-                .with_context("image", reference)
-                .with_hint("`lattice images ls` lists what the store has"))
+            Err(missing.with_context("image", reference).with_hint(
+                "`lattice images ls` lists what the store has; other names are looked for in their registry",
+            ))
         }
-        Err(error) => Err(attempt.failed()(error)),
+        // Nothing was made.
+        Err(error) if error.kind() == engine::ErrorKind::Unavailable => {
+            let safe = Retry::Safe { after: None };
+            Err(attempt.on(subject)(error).with_context("image", reference).with_retry(safe))
+        }
+        Err(error) => Err(attempt.on(subject)(error).with_context("image", reference)),
     }
+}
+
+/// The pull of an image that the store may not have.
+fn pull(reference: &str, runtime: &Runtime) -> engine::PullSpec {
+    let mut spec = engine::PullSpec::new(reference);
+    spec.credentials = runtime.registry.as_ref().map(|given| engine::RegistryCredentials {
+        username: given.username.clone(),
+        password: given.password.expose().to_owned(),
+    });
+    spec
 }
 
 /// A spec that was checked against everything that can be known before something is made.

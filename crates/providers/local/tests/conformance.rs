@@ -1,8 +1,10 @@
-//! The contract's conformance suite, on the local provider and a store of its own.
+//! The contract's conformance suite, on the local provider, a store of its own, and registries on loopback.
 
 use std::sync::Arc;
 
+use openlattice::{Error, ErrorKind, RegistryCredentials};
 use openlattice_conformance::{Candidate, Settings};
+use openlattice_images::testing::registry::{Both, PASSWORD, USERNAME};
 use openlattice_local::LocalProvider;
 
 fn main() -> std::process::ExitCode {
@@ -10,7 +12,18 @@ fn main() -> std::process::ExitCode {
         let store = tempfile::tempdir().expect("a temporary folder can be made");
         let provider = LocalProvider::open(store.path()).await?;
         let peer = LocalProvider::open(store.path()).await?;
-        let candidate = Candidate::new(Arc::new(provider), Settings::new("local", "host"));
-        Ok(candidate.with_peer(Arc::new(peer)).keeping(store))
+        let mut settings = Settings::new("local", "host");
+        let failed =
+            |error: std::io::Error| Error::new(ErrorKind::Internal, "start registries", error.to_string());
+        let registries = Both::start("pulling through the provider local").map_err(failed)?;
+        if let Some(both) = &registries {
+            let credentials =
+                RegistryCredentials { username: USERNAME.to_owned(), password: PASSWORD.into() };
+            settings.registry_image = Some(both.public_image.clone());
+            settings.private_image = Some((both.private_image.clone(), credentials));
+            settings.missing_image = both.open.reference("no-such-image", "0");
+        }
+        let candidate = Candidate::new(Arc::new(provider), settings);
+        Ok(candidate.with_peer(Arc::new(peer)).keeping(registries).keeping(store))
     })
 }

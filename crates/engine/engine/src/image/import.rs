@@ -38,7 +38,7 @@ fn import_blocking(inner: &Inner, name: &str, archive: &Path) -> Result<ImageInf
     let _fresh = layers::keep_fresh_layers(inner)?;
     let sink = layers::sink(inner)?;
     let imported = openlattice_images::import(archive, &sink, &ImportOptions::new(IDS))
-        .map_err(|e| import_error(archive, e))?;
+        .map_err(|e| import_error(&archive.display().to_string(), e))?;
     let mut content = content(imported.config);
     content.layers = imported.layers.iter().map(|id| layers::sized(&sink, id)).collect();
     let info = ImageInfo {
@@ -52,7 +52,8 @@ fn import_blocking(inner: &Inner, name: &str, archive: &Path) -> Result<ImageInf
     Ok(row.info)
 }
 
-fn content(config: ImageConfig) -> ImageContent {
+/// What an image says of how to run it.
+pub(super) fn content(config: ImageConfig) -> ImageContent {
     let pair = |text: String| text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
     ImageContent {
         env: config.env.into_iter().filter_map(pair).filter(|(key, _)| !key.is_empty()).collect(),
@@ -64,7 +65,7 @@ fn content(config: ImageConfig) -> ImageContent {
 }
 
 /// A name is printable, has no spaces, and cannot be mistaken for an id or for `host`.
-fn check_name(name: &str) -> Result<()> {
+pub(super) fn check_name(name: &str) -> Result<()> {
     let printable = name.bytes().all(|b| b.is_ascii_graphic());
     if printable && (1..=MAX_NAME).contains(&name.len()) && name != host::NAME && !name.starts_with("im-") {
         return Ok(());

@@ -56,11 +56,11 @@ pub(super) fn host_error(error: HostError) -> Error {
     Error::new(kind, "cannot build the image \"host\"").with_source(error)
 }
 
-pub(super) fn import_error(archive: &std::path::Path, error: ImportError) -> Error {
+pub(super) fn import_error(image: &str, error: ImportError) -> Error {
     let kind = match &error {
         ImportError::File(error) => Error::io("", std::io::Error::from(error.source.kind())).kind(),
         ImportError::Platform { .. } | ImportError::MediaType { .. } => ErrorKind::Unsupported,
         _ => ErrorKind::InvalidArgument,
     };
-    Error::new(kind, format!("cannot import {}", archive.display())).with_source(error)
+    Error::new(kind, format!("cannot import {image}")).with_source(error)
 }

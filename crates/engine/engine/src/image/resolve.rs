@@ -7,6 +7,7 @@ use crate::{
     image::ImageInfo,
     store::ImageRow,
 };
+use openlattice_images::registry::Reference;
 
 impl Engine {
     /// The image of a name or id.
@@ -23,15 +24,22 @@ fn find(inner: &Inner, reference: &str) -> Result<ImageRow> {
     if let Some(row) = inner.store.find_image(reference)? {
         return Ok(row);
     }
-    match inner.store.find_image(&other_spelling(reference))? {
-        Some(row) => Ok(row),
-        None => inner.store.image_row(reference),
+    for spelling in [Some(other_spelling(reference)), canonical(reference)].into_iter().flatten() {
+        if let Some(row) = inner.store.find_image(&spelling)? {
+            return Ok(row);
+        }
     }
+    inner.store.image_row(reference)
 }
 
 /// `name` for `name:latest` and the other way round.
 fn other_spelling(reference: &str) -> String {
     reference.strip_suffix(":latest").map_or_else(|| format!("{reference}:latest"), str::to_owned)
+}
+
+/// The name under which a pull keeps the image of a reference: `python:latest` for `docker.io/library/python`.
+fn canonical(reference: &str) -> Option<String> {
+    reference.parse::<Reference>().ok().map(|reference| reference.to_string())
 }
 
 /// All images, newest first.

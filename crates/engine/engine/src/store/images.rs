@@ -42,8 +42,11 @@ const COLUMNS: &str = "id, created_ns, size, content, expires_ns, snapshot_of";
 impl Store {
     /// The image of an id or a name; `NotFound` when there is none.
     pub(crate) fn image_row(&self, reference: &str) -> Result<ImageRow> {
-        self.find_image(reference)?
-            .ok_or_else(|| Error::not_found(format!("no image {reference:?}: import one under that name")))
+        self.find_image(reference)?.ok_or_else(|| {
+            Error::not_found(format!(
+                "no image {reference:?} in this store: pull it, or import one under that name"
+            ))
+        })
     }
 
     /// The image of an id or a name.

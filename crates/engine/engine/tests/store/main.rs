@@ -15,4 +15,5 @@ mod files;
 mod gc;
 mod image;
 mod lifecycle;
+mod pull;
 mod smoke;

@@ -3,7 +3,6 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::ImportError;
-use super::source::Source;
 use crate::ids::IdRange;
 use crate::layer::LayerId;
 use crate::limits::Budget;
@@ -15,18 +14,18 @@ const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 /// Where a layer is in the archive and what it must hash to.
 #[derive(Debug, Clone)]
-pub(super) struct LayerBlob {
+pub(crate) struct LayerBlob {
     /// File in the archive.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Digest and size of the file as it is stored, where the archive gives them.
-    pub(super) stored: Option<(String, u64)>,
+    pub(crate) stored: Option<(String, u64)>,
     /// Digest of the uncompressed tar, from the image's configuration.
-    pub(super) diff_id: String,
+    pub(crate) diff_id: String,
 }
 
 impl LayerBlob {
     /// The layer's name in the sink.
-    pub(super) fn layer_id(&self) -> Result<LayerId, ImportError> {
+    pub(crate) fn layer_id(&self) -> Result<LayerId, ImportError> {
         check_digest(&self.name, &self.diff_id)?;
         let malformed = |error: crate::InvalidLayerId| ImportError::Malformed {
             name: self.name.clone(),
@@ -35,16 +34,16 @@ impl LayerBlob {
         self.diff_id.replacen(':', "-", 1).parse().map_err(malformed)
     }
 
-    /// Unpacks the blob to `staged`; both digests are checked over all bytes.
-    pub(super) fn unpack(
+    /// Unpacks the blob, as `stored` gives it, to `staged`; both digests are checked over all bytes.
+    pub(crate) fn unpack(
         &self,
-        source: &Source,
+        stored: impl Read,
         staged: &StagedLayer,
         ids: IdRange,
         budget: &mut Budget,
     ) -> Result<UnpackReport, ImportError> {
         let limit = self.stored.as_ref().map_or(u64::MAX, |(_, size)| *size);
-        let mut stored = Meter::new(source.reader(&self.name)?, limit);
+        let mut stored = Meter::new(stored, limit);
         let result = self.unpack_stored(&mut stored, staged, ids, budget);
         if stored.exceeded() {
             let reason = format!("is larger than the {limit} bytes that its manifest says");
@@ -107,7 +106,7 @@ pub(super) fn check_digest(name: &str, digest: &str) -> Result<(), ImportError> 
     Err(ImportError::Malformed { name: name.to_owned(), reason })
 }
 
-pub(super) fn expect_digest(name: &str, wanted: &str, found: String) -> Result<(), ImportError> {
+pub(crate) fn expect_digest(name: &str, wanted: &str, found: String) -> Result<(), ImportError> {
     if wanted == found {
         Ok(())
     } else {

@@ -26,60 +26,60 @@ pub struct ImageConfig {
 /// A reference to a blob (OCI image specification, descriptor.md).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Descriptor {
+pub(crate) struct Descriptor {
     #[serde(default)]
-    pub(super) media_type: String,
-    pub(super) digest: String,
-    pub(super) size: u64,
-    pub(super) platform: Option<DescriptorPlatform>,
+    pub(crate) media_type: String,
+    pub(crate) digest: String,
+    pub(crate) size: u64,
+    pub(crate) platform: Option<DescriptorPlatform>,
     #[serde(default, deserialize_with = "null_is_default")]
-    pub(super) annotations: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct DescriptorPlatform {
-    pub(super) os: String,
-    pub(super) architecture: String,
+pub(crate) struct DescriptorPlatform {
+    pub(crate) os: String,
+    pub(crate) architecture: String,
 }
 
 /// `index.json` or a nested index (image-index.md).
 #[derive(Debug, Deserialize)]
-pub(super) struct Index {
-    pub(super) manifests: Vec<Descriptor>,
+pub(crate) struct Index {
+    pub(crate) manifests: Vec<Descriptor>,
 }
 
 /// An image manifest (manifest.md).
 #[derive(Debug, Deserialize)]
-pub(super) struct Manifest {
-    pub(super) config: Descriptor,
-    pub(super) layers: Vec<Descriptor>,
+pub(crate) struct Manifest {
+    pub(crate) config: Descriptor,
+    pub(crate) layers: Vec<Descriptor>,
 }
 
 /// An entry of `manifest.json`, which `docker save` writes.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct SavedImage {
-    pub(super) config: String,
+pub(crate) struct SavedImage {
+    pub(crate) config: String,
     #[serde(default, deserialize_with = "null_is_default")]
-    pub(super) repo_tags: Vec<String>,
+    pub(crate) repo_tags: Vec<String>,
     #[serde(default, deserialize_with = "null_is_default")]
-    pub(super) layers: Vec<String>,
+    pub(crate) layers: Vec<String>,
 }
 
 /// An image configuration (config.md).
 #[derive(Debug, Deserialize)]
-pub(super) struct Configuration {
-    pub(super) os: Option<String>,
-    pub(super) architecture: Option<String>,
+pub(crate) struct Configuration {
+    pub(crate) os: Option<String>,
+    pub(crate) architecture: Option<String>,
     #[serde(default, deserialize_with = "null_is_default")]
     config: Runtime,
-    pub(super) rootfs: RootFs,
+    pub(crate) rootfs: RootFs,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct RootFs {
+pub(crate) struct RootFs {
     #[serde(default, deserialize_with = "null_is_default")]
-    pub(super) diff_ids: Vec<String>,
+    pub(crate) diff_ids: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,7 +99,7 @@ struct Runtime {
 
 impl Configuration {
     /// What this crate's users need of the configuration.
-    pub(super) fn image_config(&self) -> ImageConfig {
+    pub(crate) fn image_config(&self) -> ImageConfig {
         let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         ImageConfig {
             env: self.config.env.clone(),

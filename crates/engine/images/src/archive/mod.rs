@@ -1,9 +1,9 @@
 //! Import of an image archive: an OCI layout, as a directory or a tar of one, or what `docker save` writes.
 
-mod blob;
+pub(crate) mod blob;
 mod docker;
-mod manifest;
-mod oci;
+pub(crate) mod manifest;
+pub(crate) mod oci;
 mod platform;
 mod source;
 
@@ -201,13 +201,11 @@ fn import_layer(
         return Ok(id);
     }
     let staged = sink.stage()?;
-    let unpacked = blob.unpack(source, &staged, ids, budget)?;
+    let unpacked = blob.unpack(source.reader(&blob.name)?, &staged, ids, budget)?;
     match staged.publish(&id)? {
         Published::Fresh => report.unpacked_layers += 1,
         Published::Reused => report.reused_layers += 1,
     }
-    report.unpacked.entries += unpacked.entries;
-    report.unpacked.dropped_devices += unpacked.dropped_devices;
-    report.unpacked.dropped_attributes += unpacked.dropped_attributes;
+    report.unpacked.add(unpacked);
     Ok(id)
 }

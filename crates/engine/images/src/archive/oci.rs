@@ -26,7 +26,7 @@ pub(super) fn plan(source: &Source, platform: &Platform) -> Result<Plan, ImportE
 }
 
 /// The number of layers must agree between manifest and configuration.
-pub(super) fn check_count(name: &str, diff_ids: usize, layers: usize) -> Result<(), ImportError> {
+pub(crate) fn check_count(name: &str, diff_ids: usize, layers: usize) -> Result<(), ImportError> {
     if diff_ids == layers && layers > 0 {
         return Ok(());
     }
@@ -35,7 +35,7 @@ pub(super) fn check_count(name: &str, diff_ids: usize, layers: usize) -> Result<
 }
 
 /// The configuration's own word on what it runs on.
-pub(super) fn check_platform(configuration: &Configuration, platform: &Platform) -> Result<(), ImportError> {
+pub(crate) fn check_platform(configuration: &Configuration, platform: &Platform) -> Result<(), ImportError> {
     let (os, architecture) = (configuration.os.as_deref(), configuration.architecture.as_deref());
     if platform.accepts(os, architecture) {
         return Ok(());
@@ -45,7 +45,7 @@ pub(super) fn check_platform(configuration: &Configuration, platform: &Platform)
 }
 
 /// Reads a document with the error that names it.
-pub(super) fn parse<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, ImportError> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, ImportError> {
     serde_json::from_slice(bytes).map_err(|source| ImportError::Json { name: name.to_owned(), source })
 }
 
@@ -85,15 +85,42 @@ fn blob<T: serde::de::DeserializeOwned>(
     descriptor: &Descriptor,
 ) -> Result<(String, T), ImportError> {
     let name = blob_name(&descriptor.digest)?;
-    let bytes = source.document(&name)?;
+    let document = checked(descriptor, &source.document(&name)?)?;
+    Ok((name, document))
+}
+
+/// The document that a descriptor names, once its bytes have the size and digest that they should.
+pub(crate) fn checked<T: serde::de::DeserializeOwned>(
+    descriptor: &Descriptor,
+    bytes: &[u8],
+) -> Result<T, ImportError> {
+    check_bytes(descriptor, bytes)?;
+    parse(&blob_name(&descriptor.digest)?, bytes)
+}
+
+/// Size and digest of what a descriptor names.
+pub(crate) fn check_bytes(descriptor: &Descriptor, bytes: &[u8]) -> Result<(), ImportError> {
+    let name = blob_name(&descriptor.digest)?;
     if bytes.len() as u64 != descriptor.size {
         let reason =
             format!("has {} bytes, not the {} that its descriptor says", bytes.len(), descriptor.size);
         return Err(ImportError::Malformed { name, reason });
     }
-    expect_digest(&name, &descriptor.digest, digest_of(&bytes))?;
-    let document = parse(&name, &bytes)?;
-    Ok((name, document))
+    expect_digest(&name, &descriptor.digest, digest_of(bytes))
+}
+
+/// The digest, if it is one that can be checked; `name` is the document that gives it.
+pub(crate) fn known_digest<'a>(name: &str, digest: &'a str) -> Result<&'a str, ImportError> {
+    check_digest(name, digest).map(|()| digest)
+}
+
+/// The first image of an index for the platform, as registries' clients choose.
+pub(crate) fn first_fitting(index: Index, platform: &Platform) -> Result<Descriptor, ImportError> {
+    let images = || index.manifests.iter().filter(|entry| !is_attestation(entry));
+    if let Some(entry) = images().find(|entry| fits(entry, platform)) {
+        return Ok(entry.clone());
+    }
+    Err(ImportError::Platform { wanted: platform.clone(), offered: images().map(platform_text).collect() })
 }
 
 fn blob_name(digest: &str) -> Result<String, ImportError> {
@@ -101,7 +128,12 @@ fn blob_name(digest: &str) -> Result<String, ImportError> {
     Ok(format!("blobs/{}", digest.replacen(':', "/", 1)))
 }
 
-fn layer_blob(manifest: &str, layer: &Descriptor, diff_id: &str) -> Result<LayerBlob, ImportError> {
+/// The layer of a descriptor.
+pub(crate) fn layer_blob(
+    manifest: &str,
+    layer: &Descriptor,
+    diff_id: &str,
+) -> Result<LayerBlob, ImportError> {
     if !is_layer(&layer.media_type) {
         let (name, media_type) = (manifest.to_owned(), layer.media_type.clone());
         return Err(ImportError::MediaType { name, media_type });

@@ -78,6 +78,15 @@ pub struct UnpackReport {
     pub dropped_attributes: u64,
 }
 
+impl UnpackReport {
+    /// Adds another layer's.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.entries += other.entries;
+        self.dropped_devices += other.dropped_devices;
+        self.dropped_attributes += other.dropped_attributes;
+    }
+}
+
 /// Unpacks an uncompressed tar to a staged layer: owners shifted, `.wh.` entries turned into overlayfs's marks.
 ///
 /// Every path is resolved by the kernel below the layer's root with no link followed. Absolute paths count from the
