@@ -50,13 +50,10 @@ pub(super) struct Found {
 impl Programs {
     /// Builds ours in the release profile and installs the official clients where they are missing.
     pub(super) fn prepare(workspace: &Workspace) -> Result<Self> {
-        let build = |arguments: &[&str]| {
-            program::run(
-                workspace.cargo().args(["build", "--quiet", "--release", "--package"]).args(arguments),
-            )
-        };
-        build(&["openlattice-cli"])?;
-        build(&["openlattice-modal-client", "--example", "bench_client"])?;
+        // In one go: apart, each choice of packages has features of its own and compiles the libraries again.
+        let packages = ["--package", "openlattice-cli", "--package", "openlattice-modal-client"];
+        let targets = ["--bin", "lattice", "--example", "bench_client"];
+        program::run(workspace.cargo().args(["build", "--quiet", "--release"]).args(packages).args(targets))?;
         Ok(Self {
             rust: workspace.released("examples/bench_client"),
             scripts: workspace.root().join("tests/bench"),

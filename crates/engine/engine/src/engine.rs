@@ -1,6 +1,7 @@
 //! The handle that everything starts from.
 
 use crate::{
+    agent::{Connected, Turns},
     config::{EngineConfig, GcReport},
     error::{Error, ErrorKind, Result},
     exec::{self, ExecSpec, ExecState, OutputReader, OutputStream, StdinState},
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) config: EngineConfig,
     watcher: Mutex<Option<Arc<Watcher>>>,
+    turns: Turns,
     /// Fingerprint of the machine's image, and when it was taken.
     pub(crate) host: Mutex<Option<(Instant, String)>>,
     /// Pulls under way.
@@ -54,6 +56,11 @@ impl Inner {
 impl Engine {
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.0
+    }
+
+    /// Connects to the agent of a sandbox when it is this call's turn. `FailedPrecondition` when the sandbox has ended.
+    pub(crate) async fn agent(&self, id: &SandboxId) -> Result<Connected> {
+        self.0.turns.connect(id, &self.0.store.sandbox_dir(id)).await
     }
 
     /// Runs `work` where it may block. It always runs to its end, also when the future is dropped.
@@ -99,6 +106,7 @@ impl Engine {
                 store: Store::open(&config.state_dir)?,
                 config,
                 watcher: Mutex::default(),
+                turns: Turns::default(),
                 host: Mutex::default(),
                 pulls: Pulls::default(),
             };

@@ -10,7 +10,7 @@ mod write;
 pub(crate) use mkdir::make_directories;
 pub(crate) use read::read_start;
 
-use crate::{agent::Agent, engine::Engine, error::Result, id::SandboxId, store};
+use crate::{engine::Engine, error::Result, id::SandboxId, store};
 use bytes::Bytes;
 use rustix::fs::FlockOperation;
 use std::{fs::File, os::fd::OwnedFd, path::Path, time::SystemTime};
@@ -161,8 +161,7 @@ impl Files {
         W: FnOnce(OwnedFd) -> Result<T> + Send + 'static,
     {
         self.engine.row(&self.id).await?.require_running()?;
-        let dir = self.engine.inner().store.sandbox_dir(&self.id);
-        let root = Agent::connect(&dir).await?.root().await?;
+        let root = self.engine.agent(&self.id).await?.root().await?;
         self.engine.blocking(move |_| work(open::check_root(root)?)).await
     }
 

@@ -3,9 +3,11 @@
 mod body;
 pub(crate) mod records;
 mod refusal;
+mod turns;
 
 pub(crate) use body::{ExecBody, ExecFiles};
 pub(crate) use refusal::Refusal;
+pub(crate) use turns::{Connected, Turns};
 
 use crate::{
     error::{Error, ErrorKind, Result},

@@ -2,7 +2,6 @@
 
 use super::{folder, start};
 use crate::{
-    agent::Agent,
     engine::Engine,
     error::{Error, ErrorKind, Result},
     exec::{state, status::Status},
@@ -21,7 +20,7 @@ pub(crate) async fn send(engine: &Engine, id: &SandboxId, exec: &ExecId, signal:
     if state::now(engine, id, exec).await?.end.is_some() {
         return Err(ended(exec));
     }
-    let agent = Agent::connect(&engine.inner().store.sandbox_dir(id)).await?;
+    let agent = engine.agent(id).await?;
     match agent.signal(exec.as_str(), signal.cast_unsigned(), signal == SIGKILL).await {
         Err(refusal) if refusal.is(rustix::io::Errno::SRCH) => Err(ended(exec)),
         result => result.map_err(|refusal| start::refused("cannot signal the command", refusal)),

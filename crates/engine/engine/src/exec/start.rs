@@ -158,7 +158,7 @@ async fn ask(
     (files, user): (ExecFiles, String),
     main: bool,
 ) -> Result<(), NotStarted> {
-    let agent = Agent::connect(&engine.inner().store.sandbox_dir(id)).await?;
+    let agent = engine.agent(id).await?;
     let user = user::resolve(engine, &agent, &user).await?;
     let body = ExecBody {
         argv: spec.argv.clone(),

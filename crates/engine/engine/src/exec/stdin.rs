@@ -2,7 +2,6 @@
 
 use super::{folder, signal::require_started, start, state};
 use crate::{
-    agent::Agent,
     engine::{Engine, Inner},
     error::{Error, ErrorKind, Result},
     exec::StdinState,
@@ -48,7 +47,7 @@ async fn offer(
     if ended {
         return Ok(state);
     }
-    let agent = Agent::connect(&engine.inner().store.sandbox_dir(id)).await?;
+    let agent = engine.agent(id).await?;
     match agent.stdin(exec.as_str(), state.accepted, state.closed).await {
         Err(refusal) if refusal.is(Errno::SRCH) => Err(closed(exec, "it has ended")),
         Err(refusal) if refusal.is(Errno::PIPE) => Err(closed(exec, "it closed its input")),

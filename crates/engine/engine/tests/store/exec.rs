@@ -53,6 +53,22 @@ async fn a_known_id_runs_once() {
     store.close().await;
 }
 
+/// More than an agent takes connections.
+#[tokio::test]
+async fn hundreds_of_starts_at_once_all_run() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let start = |_| {
+        let (engine, id) = (store.engine.clone(), id.clone());
+        tokio::spawn(async move { engine.exec(&id, command(&["true"])).await })
+    };
+    for started in (0..600).map(start).collect::<Vec<_>>() {
+        let exec = started.await.unwrap().unwrap();
+        assert_eq!(store.engine.exec_wait(&id, &exec).await.unwrap().end, Some(ExecEnd::Exited(0)));
+    }
+    store.close().await;
+}
+
 #[tokio::test]
 async fn many_run_at_once_and_keep_their_output_apart() {
     let Some(store) = Store::open().await else { return };
