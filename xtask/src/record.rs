@@ -16,22 +16,28 @@ pub(crate) enum Outcome {
     Passed,
     /// It failed.
     Failed,
-    /// It did not run, or could not judge anything here.
+    /// It did not run, or its harness says that it could not judge anything here.
     Ignored,
+    /// It returned after it had said that it could not judge anything here.
+    Skipped,
 }
 
 impl Outcome {
-    /// The word that stands in the record.
-    fn word(self) -> &'static str {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Passed, Self::Failed, Self::Ignored, Self::Skipped];
+
+    /// The word that stands in the record and in counts.
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Passed => "passed",
             Self::Failed => "failed",
             Self::Ignored => "ignored",
+            Self::Skipped => "skipped",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Passed, Self::Failed, Self::Ignored].into_iter().find(|one| one.word() == word)
+        Self::ALL.into_iter().find(|one| one.word() == word)
     }
 }
 
@@ -146,7 +152,7 @@ mod tests {
             name: "part::m1_a_name".to_owned(),
             outcome,
         };
-        let ran = vec![one(Outcome::Passed), one(Outcome::Failed), one(Outcome::Ignored)];
+        let ran = Outcome::ALL.map(one).to_vec();
         let record = Record::of("workspace", ran);
         assert_eq!(Record::parse(&record.to_json()).unwrap(), record);
         assert_eq!(record.all().next().unwrap().short(), "m1_a_name");

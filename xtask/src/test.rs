@@ -68,14 +68,14 @@ fn crates(workspace: &Workspace, test_dir: &Path) -> Result<String> {
     let counted = counted(&transcript.ran);
     Record::keep(workspace, "workspace", transcript.ran)?;
     outcome.map_err(|failure| Failure::new(format!("{counted}: {failure}")))?;
-    Ok(format!("{counted}, {} skips", skips.len()))
+    Ok(counted)
 }
 
 /// How many tests ended how.
 fn counted(ran: &[Ran]) -> String {
     let count = |outcome| ran.iter().filter(|ran| ran.outcome == outcome).count();
-    let [passed, failed, ignored] = [Outcome::Passed, Outcome::Failed, Outcome::Ignored].map(count);
-    format!("{passed} passed, {failed} failed, {ignored} ignored")
+    let counts = Outcome::ALL.map(|outcome| format!("{} {}", count(outcome), outcome.word()));
+    counts.join(", ")
 }
 
 #[cfg(test)]
@@ -85,9 +85,16 @@ mod tests {
     #[test]
     fn counts_tests_by_outcome() {
         let mut transcript = Transcript::default();
-        ["test a ... ok", "test b ... FAILED", "test c ... ok", "test d ... ignored"]
-            .iter()
-            .for_each(|line| transcript.see(line));
-        assert_eq!(counted(&transcript.ran), "2 passed, 1 failed, 1 ignored");
+        [
+            "test a ... ok",
+            "test b ... FAILED",
+            "test c ... ok",
+            "test d ... ignored",
+            "---- c stdout ----",
+            "skip: why",
+        ]
+        .iter()
+        .for_each(|line| transcript.see(line));
+        assert_eq!(counted(&transcript.ran), "1 passed, 1 failed, 1 ignored, 1 skipped");
     }
 }

@@ -1,4 +1,7 @@
 //! Reads what `cargo test` says: which tests of which program ended how.
+//!
+//! A test that cannot judge anything prints a line that starts with `skip:` or `skipped:` and returns; its harness counts it as
+//! passed. With `--show-output` that line stands below the test's name, and shows what it is.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,7 +48,10 @@ pub(crate) struct Transcript {
     programs: Programs,
     package: String,
     binary: String,
+    /// The test whose outcome is still to come.
     open: Option<String>,
+    /// The test whose output is being shown.
+    shown: Option<String>,
     /// The tests so far.
     pub(crate) ran: Vec<Ran>,
 }
@@ -58,6 +64,38 @@ impl Transcript {
 
     /// Reads one line.
     pub(crate) fn see(&mut self, line: &str) {
+        if let Some(name) = shown(line) {
+            self.shown = Some(name.to_owned());
+        } else if self.shown.is_some() {
+            self.shown_line(line);
+        } else {
+            self.plain_line(line);
+        }
+    }
+
+    /// Reads a line of what a test printed, or the end of it.
+    fn shown_line(&mut self, line: &str) {
+        if ends_shown(line) {
+            self.shown = None;
+        } else if line.starts_with("skip:") || line.starts_with("skipped:") {
+            self.skip();
+        }
+    }
+
+    /// Takes the word of the test that is being shown that it judged nothing.
+    fn skip(&mut self) {
+        let (shown, package, binary) = (self.shown.as_deref(), &self.package, &self.binary);
+        let same = |ran: &&mut Ran| {
+            Some(ran.name.as_str()) == shown && ran.package == *package && ran.binary == *binary
+        };
+        if let Some(ran) = self.ran.iter_mut().rev().find(same)
+            && ran.outcome == Outcome::Passed
+        {
+            ran.outcome = Outcome::Skipped;
+        }
+    }
+
+    fn plain_line(&mut self, line: &str) {
         let words = line.trim();
         if let Some(started) = words.strip_prefix("Running ") {
             self.enter(started);
@@ -97,6 +135,16 @@ impl Transcript {
     }
 }
 
+/// The test whose output follows: `---- name stdout ----`.
+fn shown(line: &str) -> Option<&str> {
+    line.strip_prefix("---- ")?.strip_suffix(" stdout ----")
+}
+
+/// Whether a harness speaks again after it has shown what tests printed.
+fn ends_shown(line: &str) -> bool {
+    matches!(line, "successes:" | "failures:") || line.starts_with("test result: ")
+}
+
 fn outcome(said: &str) -> Option<Outcome> {
     match said {
         "ok" => Some(Outcome::Passed),
@@ -129,6 +177,35 @@ test m1_a_name          ... ok
 test m5_a_registry_image ... ignored, there is none
 test m9_a_loud_one ... said something
 ok
+test m5_without_root ... ok
+test m5_a_failed_one ... FAILED
+test m5_in_part ... ok
+
+successes:
+
+---- m5_without_root stdout ----
+something
+test m7_that_a_test_printed ... ok
+skip: sandboxes need root
+
+---- m5_in_part stdout ----
+skipped in part: no perl
+
+
+successes:
+    m5_in_part
+    m5_without_root
+
+failures:
+
+---- m5_a_failed_one stdout ----
+skip: not any more
+
+
+failures:
+    m5_a_failed_one
+
+test result: FAILED. 6 passed
    Doc-tests openlattice_layers
 test crates/layers/src/lib.rs - (line 12) ... ok
 ";
@@ -145,6 +222,9 @@ test crates/layers/src/lib.rs - (line 12) ... ok
             ("openlattice-local/conformance/m1_a_name", Outcome::Passed),
             ("openlattice-local/conformance/m5_a_registry_image", Outcome::Ignored),
             ("openlattice-local/conformance/m9_a_loud_one", Outcome::Passed),
+            ("openlattice-local/conformance/m5_without_root", Outcome::Skipped),
+            ("openlattice-local/conformance/m5_a_failed_one", Outcome::Failed),
+            ("openlattice-local/conformance/m5_in_part", Outcome::Passed),
             ("openlattice-layers/doc/crates/layers/src/lib.rs - (line 12)", Outcome::Passed),
         ];
         assert_eq!(seen, expected.map(|(address, outcome)| (address.to_owned(), outcome)));

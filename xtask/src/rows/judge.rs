@@ -39,13 +39,28 @@ pub(crate) fn judge(row: &Row, record: &Record, words: &Words) -> Verdict {
     verdict
 }
 
-/// The tests of rows that were ignored wherever they are: what a row says beyond them is proven, what they say is not.
-pub(crate) fn judged_nowhere(record: &Record) -> Vec<String> {
+/// The tests of rows that judged nothing wherever they are: what a row says beyond them is proven, what they say is not.
+pub(crate) fn judged_nowhere(record: &Record) -> Vec<&str> {
     let mut all: BTreeMap<&str, bool> = BTreeMap::new();
     for ran in record.all().filter(|ran| ran.short().split('_').next().and_then(row_id).is_some()) {
-        *all.entry(ran.short()).or_default() |= ran.outcome != Outcome::Ignored;
+        *all.entry(ran.short()).or_default() |= !judged_nothing(ran.outcome);
     }
-    all.into_iter().filter(|(_, judged)| !judged).map(|(name, _)| name.to_owned()).collect()
+    all.into_iter().filter(|(_, judged)| !judged).map(|(name, _)| name).collect()
+}
+
+/// Compares them with those that the table admits: the faults, and the names that need no reason any more.
+pub(crate) fn admitted<'a>(
+    nowhere: &[&str],
+    reasons: &'a BTreeMap<String, String>,
+) -> (Vec<String>, Vec<&'a str>) {
+    let unknown = nowhere.iter().filter(|name| !reasons.contains_key(**name));
+    let faults = unknown.map(|name| format!("{name} was judged nowhere, and rows.toml does not say why"));
+    let stale = reasons.keys().map(String::as_str).filter(|name| !nowhere.contains(name));
+    (faults.collect(), stale.collect())
+}
+
+fn judged_nothing(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Ignored | Outcome::Skipped)
 }
 
 /// Whether the rows that a name starts with hold this one: `m06_m7_…` proves M6 and M7.
@@ -112,7 +127,7 @@ impl Verdict {
             let mark = match ran.outcome {
                 Outcome::Passed => "",
                 Outcome::Failed => " FAILED",
-                Outcome::Ignored => " (not judged here)",
+                Outcome::Ignored | Outcome::Skipped => " (not judged here)",
             };
             let program = format!("{}/{}", ran.package, ran.binary);
             programs.entry(program).or_default().push(format!("{}{mark}", ran.short()));
@@ -179,6 +194,9 @@ mod tests {
         let faults =
             judged(&row(&[], &[]), &[local.clone(), ran("openlattice-modal", "m7_a", Outcome::Ignored)]);
         assert_eq!(faults, ["M7 has no test on modal that passed"]);
+        let skipped =
+            judged(&row(&[], &[]), &[local.clone(), ran("openlattice-modal", "m7_a", Outcome::Skipped)]);
+        assert_eq!(skipped, faults);
         assert!(judged(&row(&[Side::Modal], &[]), std::slice::from_ref(&local)).is_empty());
         assert_eq!(judged(&row(&[Side::Local, Side::Modal], &[]), &[]).len(), 1);
         assert_eq!(judged(&row(&[Side::Local, Side::Modal], &[]), &[local]).len(), 1);
@@ -200,10 +218,17 @@ mod tests {
         let all = vec![
             ran("openlattice-local", "m7_a", Outcome::Ignored),
             ran("openlattice-modal", "m7_a", Outcome::Passed),
-            ran("openlattice-local", "part::m7_b", Outcome::Ignored),
+            ran("openlattice-local", "part::m7_b", Outcome::Skipped),
             ran("openlattice-local", "a_child", Outcome::Ignored),
         ];
-        assert_eq!(judged_nowhere(&Record::of("workspace", all)), ["m7_b"]);
+        let record = Record::of("workspace", all);
+        let nowhere = judged_nowhere(&record);
+        assert_eq!(nowhere, ["m7_b"]);
+        let reason = |name: &str| BTreeMap::from([(name.to_owned(), "there is none".to_owned())]);
+        assert_eq!(admitted(&nowhere, &reason("m7_b")), (vec![], vec![]));
+        let (faults, stale) = (admitted(&nowhere, &reason("m7_a")).0.join("\n"), reason("m7_a"));
+        assert!(faults.starts_with("m7_b was judged nowhere"), "{faults}");
+        assert_eq!(admitted(&nowhere, &stale).1, ["m7_a"]);
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub(crate) struct Row {
 pub(crate) struct Table {
     /// In the order of their ids.
     pub(crate) rows: Vec<Row>,
+    /// Tests of rows that no run judges, and why.
+    pub(crate) nowhere: BTreeMap<String, String>,
 }
 
 /// Every row that must be in the table.
@@ -83,11 +85,16 @@ impl Table {
             read_row(id, row)
         });
         let rows = rows.collect::<Result<_>>()?;
+        let nowhere = toml.remove("nowhere").map(read_reasons).transpose()?.unwrap_or_default();
         match toml.keys().next() {
             Some(key) => Err(Failure::new(format!("rows.toml has {key}, which is no row"))),
-            None => Ok(Self { rows }),
+            None => Ok(Self { rows, nowhere }),
         }
     }
+}
+
+fn read_reasons(value: Value) -> Result<BTreeMap<String, String>> {
+    value.try_into().attempted("rows.toml: nowhere has a test without a reason")
 }
 
 fn read_row(id: String, value: Value) -> Result<Row> {
@@ -145,6 +152,10 @@ mod tests {
         let rows = Table::parse(&text).unwrap().rows;
         assert_eq!(rows[0].absent[&Side::Local], "because");
         assert_eq!(rows[0].tests[&Side::Modal], ["a/b/c"]);
+        let told = format!("{text}[nowhere]\nm1_a = \"because\"\n");
+        assert_eq!(Table::parse(&told).unwrap().nowhere["m1_a"], "because");
+
+        assert!(Table::parse(&(text + "[nowhere]\nm1_a = 1\n")).unwrap_err().to_string().contains("reason"));
         let wrong = full(|id| plain(id) + "locale = []\n");
         assert!(Table::parse(&wrong).unwrap_err().to_string().contains("locale"));
     }
