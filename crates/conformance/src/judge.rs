@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use crate::behaviour::{self, Behaviour};
 use crate::candidate::Candidate;
 use crate::case::Case;
-use crate::verdict::{Failure, Outcome, Verdict};
+use crate::verdict::{Failure, Verdict};
 
 /// Says how a behaviour was judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Judgement {
     Skipped(String),
     /// It does not hold, for this reason.
     Broken(String),
+    /// It was not finished within the deadline of the suite, so that no more can be said.
+    Hangs(String),
 }
 
 /// Holds the judgement of one behaviour.
@@ -41,33 +43,37 @@ pub async fn judge(candidate: Candidate, prefixes: &[&str]) -> Vec<Judged> {
     let chosen = |one: &Behaviour| prefixes.iter().any(|prefix| one.name.starts_with(prefix));
     for one in behaviour::all().into_iter().filter(chosen) {
         let name = one.name;
-        let judgement = match outcome(Case::new(Arc::clone(&candidate)), one).await {
-            Ok(Verdict::Passed) => Judgement::Holds,
-            Ok(Verdict::Skipped(reason)) => Judgement::Skipped(reason),
-            Err(Failure(reason)) => Judgement::Broken(reason),
-        };
+        let judgement = judgement(Case::new(Arc::clone(&candidate)), one).await;
         all.push(Judged { name, judgement });
     }
     all
 }
 
 /// Runs a behaviour within its deadline, and removes what it made, however it ended.
-pub(crate) async fn outcome(case: Case, one: Behaviour) -> Outcome {
+pub(crate) async fn judgement(case: Case, one: Behaviour) -> Judgement {
     let deadline = case.settings().deadline;
     let test = AssertUnwindSafe((one.run)(case.clone())).catch_unwind();
     let outcome = match tokio::time::timeout(deadline, test).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err(Failure("the test panicked".to_owned())),
-        Err(_) => Err(Failure(format!("not finished after {deadline:?}"))),
+        Ok(Ok(Ok(Verdict::Passed))) => Judgement::Holds,
+        Ok(Ok(Ok(Verdict::Skipped(reason)))) => Judgement::Skipped(reason),
+        Ok(Ok(Err(Failure(reason)))) => Judgement::Broken(reason),
+        Ok(Err(_)) => Judgement::Broken("the test panicked".to_owned()),
+        Err(_) => Judgement::Hangs(format!("not finished after {deadline:?}")),
     };
-    let clean = match tokio::time::timeout(deadline, case.clean_up()).await {
-        Ok(clean) => clean,
-        Err(_) => Err(Failure(format!("not cleaned up after {deadline:?}"))),
-    };
-    match (outcome, clean) {
-        (Ok(verdict), Ok(())) => Ok(verdict),
-        (Ok(_), Err(left)) => Err(left),
-        (Err(failure), Ok(())) => Err(failure),
-        (Err(failure), Err(left)) => Err(Failure(format!("{}\nand on cleaning up: {}", failure.0, left.0))),
+    match tokio::time::timeout(deadline, case.clean_up()).await {
+        Ok(Ok(())) => outcome,
+        Ok(Err(Failure(left))) => outcome.and_left(left),
+        Err(_) => outcome.and_left(format!("not cleaned up after {deadline:?}")),
+    }
+}
+
+impl Judgement {
+    /// Adds that cleaning up failed.
+    fn and_left(self, left: String) -> Self {
+        match self {
+            Self::Holds | Self::Skipped(_) => Self::Broken(left),
+            Self::Broken(reason) => Self::Broken(format!("{reason}\nand on cleaning up: {left}")),
+            Self::Hangs(reason) => Self::Hangs(format!("{reason}\nand on cleaning up: {left}")),
+        }
     }
 }

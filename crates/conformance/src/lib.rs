@@ -20,7 +20,8 @@
 //! }
 //! ```
 //!
-//! Images must have `/bin/sh`, `cat`, `chmod`, `dd`, `env`, `head`, `id`, `ln`, `mkdir`, `printf`, `pwd` and `sleep`.
+//! Images must have `/bin/sh`, `cat`, `chmod`, `dd`, `env`, `head`, `id`, `ln`, `ls`, `mkdir`, `printf`, `pwd`, `sleep` and `true`; where ports
+//! are claimed, one without `perl` leaves the test that reaches a port unjudged.
 //! The usual arguments of a test binary work (a filter, `--list`, `--test-threads`). A test that cannot be judged is reported as ignored, with its
 //! reason. Each test ends the sandboxes that it made, and fails where one stays.
 

@@ -11,8 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 use crate::behaviour::{self, Behaviour};
 use crate::candidate::Candidate;
 use crate::case::Case;
-use crate::judge::outcome;
-use crate::verdict::{Failure, Verdict};
+use crate::judge::{Judgement, judgement};
+use crate::verdict::Failure;
 
 /// Judges a provider: the whole `main` of a test binary without a harness.
 ///
@@ -57,9 +57,9 @@ fn names() -> Vec<Trial> {
 /// Makes a test of a behaviour.
 fn trial(runtime: &Arc<Runtime>, candidate: &Arc<Candidate>, one: Behaviour) -> Trial {
     let (runtime, candidate) = (Arc::clone(runtime), Arc::clone(candidate));
-    Trial::ignorable_test(one.name, move || match runtime.block_on(outcome(Case::new(candidate), one)) {
-        Ok(Verdict::Passed) => Ok(Completion::Completed),
-        Ok(Verdict::Skipped(reason)) => Ok(Completion::ignored_with(reason)),
-        Err(Failure(reason)) => Err(Failed::from(reason)),
+    Trial::ignorable_test(one.name, move || match runtime.block_on(judgement(Case::new(candidate), one)) {
+        Judgement::Holds => Ok(Completion::Completed),
+        Judgement::Skipped(reason) => Ok(Completion::ignored_with(reason)),
+        Judgement::Broken(reason) | Judgement::Hangs(reason) => Err(Failed::from(reason)),
     })
 }

@@ -1,7 +1,10 @@
 //! What is not claimed is refused, by name, before anything is made.
 
-use openlattice::{Capabilities, ExecSpec, OnDrop, OutputStream, PortKind, ProvisionSpec, SandboxId};
+mod field;
 
+use openlattice::{ExecSpec, OnDrop, OutputStream, PortKind, ProvisionSpec, SandboxId};
+
+use self::field::FIELDS;
 use super::behaviours;
 use crate::case::Case;
 use crate::verdict::{Failure, Outcome, must_refuse, passed};
@@ -12,47 +15,6 @@ behaviours![
     g6_every_unclaimed_exec_option_is_refused,
     g6_every_unclaimed_call_is_refused,
     g6_malformed_specs_are_refused_and_leave_nothing,
-];
-
-/// A field, a spec in JSON that uses it, and the claim that allows it.
-type Field = (&'static str, &'static str, fn(&Capabilities) -> bool);
-
-/// Every field that a provider may refuse.
-const FIELDS: [Field; 26] = [
-    ("runtime.command", r#"{"runtime": {"command": ["true"]}}"#, |c| c.runtime.command),
-    ("runtime.workdir", r#"{"runtime": {"workdir": "/tmp"}}"#, |c| c.runtime.workdir),
-    ("runtime.registry", r#"{"runtime": {"registry": {"username": "u", "password": "p"}}}"#, |c| {
-        c.runtime.registry_credentials
-    }),
-    ("gpu", r#"{"gpu": {"type": "A100"}}"#, |c| c.gpu),
-    ("gpu.fallback", r#"{"gpu": {"fallback": ["T4"]}}"#, |c| c.constraints.gpu_fallback || !c.gpu),
-    ("resources.cpuRequestMillis", r#"{"resources": {"cpuRequestMillis": 100}}"#, |c| c.limits.cpu_request),
-    ("resources.cpuLimitMillis", r#"{"resources": {"cpuLimitMillis": 100}}"#, |c| c.limits.cpu_limit),
-    ("resources.memoryRequestBytes", r#"{"resources": {"memoryRequestBytes": 1048576}}"#, |c| {
-        c.limits.memory_request
-    }),
-    ("resources.memoryLimitBytes", r#"{"resources": {"memoryLimitBytes": 104857600}}"#, |c| {
-        c.limits.memory_limit
-    }),
-    ("resources.pidsLimit", r#"{"resources": {"pidsLimit": 100}}"#, |c| c.limits.pids),
-    ("resources.diskLimitBytes", r#"{"resources": {"diskLimitBytes": 104857600}}"#, |c| c.limits.disk),
-    ("duration.maxSeconds", r#"{"duration": {"maxSeconds": 60}}"#, |c| c.lifetime.max),
-    ("duration.idleSeconds", r#"{"duration": {"idleSeconds": 60}}"#, |c| c.lifetime.idle),
-    ("network.policy", r#"{"network": {"policy": "open"}}"#, |c| c.networking.open),
-    ("network.policy", r#"{"network": {"policy": "blocked"}}"#, |c| c.networking.blocked),
-    ("network.policy", r#"{"network": {"policy": {"allowList": {"cidrs": ["10.0.0.0/8"]}}}}"#, |c| {
-        c.networking.cidr_allow_list || c.networking.domain_allow_list
-    }),
-    ("network.tailscaleAuthKey", r#"{"network": {"tailscaleAuthKey": "tskey-planted"}}"#, |c| c.tailscale),
-    ("placement.regions", r#"{"placement": {"regions": ["eu"]}}"#, |c| c.placement.regions),
-    ("placement.cloud", r#"{"placement": {"cloud": "aws"}}"#, |c| c.placement.clouds),
-    ("placement.architecture", r#"{"placement": {"architecture": "pdp11"}}"#, |_| false),
-    ("secrets", r#"{"secrets": [{"named": "a-stored-secret"}]}"#, |c| c.runtime.named_secrets),
-    ("secrets", r#"{"secrets": [{"values": {"A": "b"}}]}"#, |c| c.runtime.secret_values),
-    ("volumes", r#"{"volumes": [{"name": "v", "path": "/v"}]}"#, |c| c.runtime.volumes),
-    ("readiness", r#"{"readiness": {"tcpPort": 80}}"#, |c| c.runtime.readiness),
-    ("attachment", r#"{"attachment": "bound"}"#, |c| c.identity.owners),
-    ("env", r#"{"env": {"A": "b"}}"#, |c| c.runtime.env),
 ];
 
 /// Returns the fields that the provider does not claim, with a spec that uses each.
