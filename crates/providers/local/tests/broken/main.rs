@@ -2,30 +2,52 @@
 
 #![expect(clippy::unwrap_used, reason = "a case that cannot be set up fails its test")]
 
+mod fault;
 mod provider;
 mod session;
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fault::{BREACHES, Fault, Notice};
 use openlattice::{ComputeProvider, ListFilter};
 use openlattice_conformance::{Candidate, Judged, Judgement, Settings, judge};
 use openlattice_local::LocalProvider;
-use provider::{Broken, Fault};
+use provider::Broken;
 
-/// Judges a provider with one fault by the behaviours with a prefix; returns the names of those that do not hold.
-async fn caught(inner: &Arc<dyn ComputeProvider>, fault: Fault, prefix: &str) -> Vec<&'static str> {
-    let broken = Broken { inner: Arc::clone(inner), fault };
-    let mut settings = Settings::new("local", "host");
-    // Some faults make a test wait for what never comes.
-    settings.deadline = Duration::from_secs(5);
-    let judged = judge(Candidate::new(Arc::new(broken), settings), &[prefix]).await;
-    assert!(!judged.is_empty(), "no behaviour starts with {prefix}");
-    judged.into_iter().filter_map(broken_name).collect()
+/// How long a behaviour waits for what never comes, where that is how it notices.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+async fn good(store: &Path) -> Arc<dyn ComputeProvider> {
+    Arc::new(LocalProvider::open(store).await.unwrap())
 }
 
-fn broken_name(judged: Judged) -> Option<&'static str> {
-    matches!(judged.judgement, Judgement::Broken(_)).then_some(judged.name)
+/// Judges a provider with one fault by the behaviours with the prefixes.
+async fn judged(
+    inner: &Arc<dyn ComputeProvider>,
+    fault: Fault,
+    prefixes: &[&str],
+    notice: Notice,
+) -> Vec<Judged> {
+    let broken = || Arc::new(Broken::new(Arc::clone(inner), fault));
+    let mut settings = Settings::new("local", "host");
+    if notice == Notice::Waits {
+        settings.deadline = PATIENCE;
+    }
+    let judged = judge(Candidate::new(broken(), settings).with_peer(broken()), prefixes).await;
+    assert!(!judged.is_empty(), "no behaviour starts with {prefixes:?}");
+    judged
+}
+
+/// Says how a judgement shows a fault, if it does.
+fn notice(judged: &Judged) -> Option<Notice> {
+    match judged.judgement {
+        Judgement::Broken(_) => Some(Notice::Sees),
+        Judgement::Hangs(_) => Some(Notice::Waits),
+        Judgement::Holds | Judgement::Skipped(_) => None,
+    }
 }
 
 /// Ends what a fault has left behind.
@@ -35,35 +57,45 @@ async fn end_all(provider: &Arc<dyn ComputeProvider>) {
     }
 }
 
+#[test]
+fn every_promise_has_a_fault_that_breaks_it() {
+    let broken: BTreeSet<_> = BREACHES.iter().map(|(_, promise, ..)| (*promise).to_owned()).collect();
+    let promises: BTreeSet<_> = (1..=9).map(|number| format!("G{number}")).collect();
+    assert_eq!(broken, promises);
+}
+
+/// Without a fault each of these behaviours holds, so that it is the fault that they notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_noticed_where_nothing_is_broken() {
+    let store = tempfile::tempdir().unwrap();
+    let inner = good(store.path()).await;
+    let prefixes: BTreeSet<_> = BREACHES.iter().map(|(_, _, prefix, _)| *prefix).collect();
+    let prefixes: Vec<_> = prefixes.into_iter().collect();
+    let judged = judged(&inner, Fault::None, &prefixes, Notice::Sees).await;
+    let noticed: Vec<_> = judged.iter().filter(|one| notice(one).is_some()).collect();
+    assert!(noticed.is_empty(), "{noticed:?}");
+    for prefix in prefixes {
+        let holds = |one: &Judged| one.name.starts_with(prefix) && one.judgement == Judgement::Holds;
+        assert!(judged.iter().any(holds), "nothing that starts with {prefix} was judged: {judged:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_broken_promise_is_caught() {
     let store = tempfile::tempdir().unwrap();
-    let inner: Arc<dyn ComputeProvider> = Arc::new(LocalProvider::open(store.path()).await.unwrap());
-    let faults = [
-        (Fault::JoinsArguments, "g1_"),
-        (Fault::ReplacesBytes, "g2_output_is_bytes"),
-        (Fault::IgnoresOffset, "g2_reading_goes_on"),
-        (Fault::DropsStderr, "m13_"),
-        (Fault::ExitBecomesError, "m13_"),
-        (Fault::ErrorBecomesExit, "m12_a_missing_program"),
-        (Fault::IgnoresKey, "g4_"),
-        (Fault::LeaksOnFailure, "m10_"),
-        (Fault::DropsWhatItCannot, "g6_every_unclaimed_field_of_a_spec"),
-        (Fault::IgnoresCwd, "m14_a_working_directory"),
-        (Fault::HidesTimeout, "m15_a_timeout_kills"),
-        (Fault::ShowsVariables, "g8_variables_do_not_show_in_errors"),
-        (Fault::DetachesOnDrop, "g9_a_dropped_run"),
-        (Fault::OnlySaysDestroyed, "m17_destroy_ends_the"),
-        (Fault::InspectFails, "m21_"),
-    ];
+    let inner = good(store.path()).await;
     let mut missed = Vec::new();
-    for (fault, prefix) in faults {
-        let names = caught(&inner, fault, prefix).await;
-        println!("{fault:?}: caught by {names:?}");
-        if names.is_empty() {
-            missed.push(fault);
+    for (fault, promise, prefix, how) in BREACHES {
+        let judged = judged(&inner, fault, &[prefix], how).await;
+        let (right, wrong): (Vec<_>, Vec<_>) =
+            judged.iter().filter(|one| notice(one).is_some()).partition(|one| notice(one) == Some(how));
+        let names: Vec<_> = right.iter().map(|one| one.name).collect();
+        println!("{promise} {fault:?}: {names:?}");
+        if right.is_empty() || !wrong.is_empty() {
+            missed.push(format!("{fault:?}: {judged:?}"));
         }
         end_all(&inner).await;
     }
-    assert!(missed.is_empty(), "not caught: {missed:?}");
+    println!("{} faults caught of {}", BREACHES.len() - missed.len(), BREACHES.len());
+    assert!(missed.is_empty(), "not caught, or caught in another way:\n{}", missed.join("\n"));
 }

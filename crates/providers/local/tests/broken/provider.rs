@@ -3,56 +3,34 @@
 use std::sync::Arc;
 
 use openlattice::{
-    Capabilities, ComputeProvider, Error, ErrorKind, ExecId, ExecSession, ExecSpec, Extensions, GcReport,
-    Health, ListFilter, OnDrop, OutputReader, OutputStream, ProvisionSpec, Result, SandboxId, SandboxInfo,
-    SandboxState, SnapshotRef, SnapshotSpec, async_trait,
+    Attachment, Capabilities, ComputeProvider, Error, ErrorKind, ExecId, ExecSession, ExecSpec, Extensions,
+    GcReport, Health, ListFilter, OnDrop, OutputReader, OutputStream, ProvisionSpec, Result, SandboxId,
+    SandboxInfo, SandboxState, SnapshotRef, SnapshotSpec, async_trait,
 };
 
+use crate::fault::Fault;
 use crate::session::BrokenSession;
-
-/// One way in which a provider can break a promise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The argument vector becomes a shell's line.
-    JoinsArguments,
-    /// Output becomes text.
-    ReplacesBytes,
-    /// A reader starts from the beginning whatever offset was asked for.
-    IgnoresOffset,
-    /// Standard error is empty.
-    DropsStderr,
-    /// A non-zero exit becomes an error.
-    ExitBecomesError,
-    /// A failure to start becomes an exit code.
-    ErrorBecomesExit,
-    /// The key is not looked at.
-    IgnoresKey,
-    /// A failed provision leaves a sandbox.
-    LeaksOnFailure,
-    /// An unknown option is dropped instead of refused.
-    DropsWhatItCannot,
-    /// The working directory of a command is not looked at.
-    IgnoresCwd,
-    /// A timeout shows as a signal.
-    HidesTimeout,
-    /// Values of variables are in error texts.
-    ShowsVariables,
-    /// A dropped command runs on.
-    DetachesOnDrop,
-    /// Destroy says that it did, and did not.
-    OnlySaysDestroyed,
-    /// An unknown sandbox is an error for `inspect`.
-    InspectFails,
-}
 
 /// Breaks one promise of a good provider.
 #[derive(Debug)]
 pub(crate) struct Broken {
-    pub(crate) inner: Arc<dyn ComputeProvider>,
-    pub(crate) fault: Fault,
+    inner: Arc<dyn ComputeProvider>,
+    claims: Capabilities,
+    fault: Fault,
 }
 
 impl Broken {
+    /// Breaks a provider.
+    pub(crate) fn new(inner: Arc<dyn ComputeProvider>, fault: Fault) -> Self {
+        let mut claims = inner.capabilities().clone();
+        match fault {
+            Fault::HidesAClaim => claims.runtime.workdir = false,
+            Fault::ClaimsTooMuch => claims.extensions.metrics = true,
+            _ => {}
+        }
+        Self { inner, claims, fault }
+    }
+
     fn is(&self, fault: Fault) -> bool {
         self.fault == fault
     }
@@ -83,7 +61,7 @@ impl ComputeProvider for Broken {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
+        &self.claims
     }
 
     fn extensions(&self) -> &Extensions {
@@ -97,6 +75,7 @@ impl ComputeProvider for Broken {
     async fn provision(&self, mut spec: ProvisionSpec) -> Result<SandboxInfo> {
         match self.fault {
             Fault::IgnoresKey => spec.key = None,
+            Fault::IgnoresPidsLimit => spec.resources.pids_limit = None,
             Fault::DropsWhatItCannot => {
                 spec.gpu = None;
                 spec.network.ports.clear();
@@ -106,6 +85,10 @@ impl ComputeProvider for Broken {
                 let mut leaked = spec.clone();
                 leaked.runtime.command.clear();
                 self.inner.provision(leaked).await?;
+            }
+            Fault::ProvisionsOnDrop => {
+                let inner = Arc::clone(&self.inner);
+                return tokio::spawn(async move { inner.provision(spec).await }).await.unwrap();
             }
             _ => {}
         }
@@ -127,7 +110,7 @@ impl ComputeProvider for Broken {
     async fn exec(&self, id: &SandboxId, spec: ExecSpec) -> Result<Box<dyn ExecSession>> {
         let spec = self.spoiled(spec);
         match self.inner.exec(id, spec.clone()).await {
-            Ok(session) => Ok(Box::new(BrokenSession { inner: session, fault: self.fault })),
+            Ok(session) => Ok(Box::new(BrokenSession::new(session, self.fault))),
             Err(_) if self.is(Fault::ErrorBecomesExit) => {
                 self.inner.exec(id, ExecSpec::new(["/bin/sh", "-c", "exit 127"])).await
             }
@@ -136,7 +119,8 @@ impl ComputeProvider for Broken {
     }
 
     async fn attach(&self, id: &SandboxId, exec: &ExecId) -> Result<Box<dyn ExecSession>> {
-        self.inner.attach(id, exec).await
+        let session = self.inner.attach(id, exec).await?;
+        Ok(Box::new(BrokenSession::attached(session, self.fault)))
     }
 
     async fn snapshot(&self, id: &SandboxId, spec: SnapshotSpec) -> Result<SnapshotRef> {
@@ -171,6 +155,18 @@ impl ComputeProvider for Broken {
     }
 
     async fn gc(&self) -> Result<GcReport> {
-        self.inner.gc().await
+        let wrong = match self.fault {
+            Fault::CollectsTheLiving => Attachment::Bound,
+            Fault::CollectsTheDetached => Attachment::Detached,
+            _ => return self.inner.gc().await,
+        };
+        let mut report = self.inner.gc().await?;
+        for info in self.inner.list(ListFilter::default()).await? {
+            if info.owner.is_some() == (wrong == Attachment::Bound) {
+                self.inner.destroy(&info.id).await?;
+                report.ended.push(info.id);
+            }
+        }
+        Ok(report)
     }
 }

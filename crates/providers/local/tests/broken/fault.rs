@@ -1,0 +1,104 @@
+//! The ways to break a promise, and the behaviours that must notice.
+
+use Fault::*;
+
+/// One way in which a provider can break a promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing is broken.
+    None,
+    /// The argument vector becomes a shell's line.
+    JoinsArguments,
+    /// Output becomes text.
+    ReplacesBytes,
+    /// A reader starts from the beginning whatever offset was asked for.
+    IgnoresOffset,
+    /// Standard error is empty.
+    DropsStderr,
+    /// A read that is dropped midway takes what it had with it.
+    LosesDroppedReads,
+    /// A command that is attached to again goes on one byte too late.
+    AttachesTooLate,
+    /// Input that is sent again is taken again.
+    DoublesInput,
+    /// A non-zero exit becomes an error.
+    ExitBecomesError,
+    /// A failure to start becomes an exit code.
+    ErrorBecomesExit,
+    /// An unknown sandbox is an error for `inspect`.
+    InspectFails,
+    /// The key is not looked at.
+    IgnoresKey,
+    /// A failed provision leaves a sandbox.
+    LeaksOnFailure,
+    /// Destroy says that it did, and did not.
+    OnlySaysDestroyed,
+    /// `gc` ends what belongs to a live process.
+    CollectsTheLiving,
+    /// `gc` ends what belongs to nobody.
+    CollectsTheDetached,
+    /// An unknown option is dropped instead of refused.
+    DropsWhatItCannot,
+    /// What is not claimed works nevertheless.
+    HidesAClaim,
+    /// What is claimed is not there.
+    ClaimsTooMuch,
+    /// The working directory of a command is not looked at.
+    IgnoresCwd,
+    /// The limit on processes is not looked at.
+    IgnoresPidsLimit,
+    /// A timeout shows as a signal.
+    HidesTimeout,
+    /// A kill for want of memory shows as a signal.
+    HidesMemoryKill,
+    /// The end of the sandbox shows as an exit code of the command.
+    HidesSandboxEnd,
+    /// Values of variables are in error texts.
+    ShowsVariables,
+    /// A dropped command runs on.
+    DetachesOnDrop,
+    /// A dropped provision goes on, and nobody has its sandbox.
+    ProvisionsOnDrop,
+}
+
+/// How a behaviour notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// It sees something wrong.
+    Sees,
+    /// It waits until its deadline for what a good provider does soon.
+    Waits,
+}
+
+/// A fault, the promise that it breaks, the behaviours that must notice, and how.
+pub(crate) type Breach = (Fault, &'static str, &'static str, Notice);
+
+/// Every fault.
+pub(crate) const BREACHES: [Breach; 26] = [
+    (JoinsArguments, "G1", "g1_", Notice::Sees),
+    (ReplacesBytes, "G2", "g2_output_is_bytes", Notice::Sees),
+    (IgnoresOffset, "G2", "g2_reading_goes_on", Notice::Sees),
+    (DropsStderr, "G2", "m13_", Notice::Sees),
+    (LosesDroppedReads, "G9", "g9_a_dropped_read", Notice::Sees),
+    (AttachesTooLate, "G2", "g2_an_ended_command", Notice::Sees),
+    (DoublesInput, "G2", "g2_a_repeated_write", Notice::Sees),
+    (ExitBecomesError, "G3", "m13_", Notice::Sees),
+    (ErrorBecomesExit, "G3", "m12_a_missing_program", Notice::Sees),
+    (InspectFails, "G3", "m21_", Notice::Sees),
+    (IgnoresKey, "G4", "g4_", Notice::Sees),
+    (LeaksOnFailure, "G5", "m10_", Notice::Sees),
+    (OnlySaysDestroyed, "G5", "m17_destroy_ends_the", Notice::Sees),
+    (CollectsTheLiving, "G5", "g5_gc_", Notice::Sees),
+    (CollectsTheDetached, "G5", "g5_gc_", Notice::Sees),
+    (DropsWhatItCannot, "G6", "g6_every_unclaimed_field_of_a_spec", Notice::Sees),
+    (HidesAClaim, "G6", "g6_every_unclaimed_field_of_a_spec", Notice::Sees),
+    (ClaimsTooMuch, "G6", "m29_metrics", Notice::Sees),
+    (IgnoresCwd, "G6", "m14_a_working_directory", Notice::Sees),
+    (IgnoresPidsLimit, "G6", "g6_a_pids_limit", Notice::Sees),
+    (HidesTimeout, "G7", "m15_a_timeout_kills", Notice::Sees),
+    (HidesMemoryKill, "G7", "g7_a_memory_kill", Notice::Sees),
+    (HidesSandboxEnd, "G7", "g7_the_end_of_the_sandbox", Notice::Sees),
+    (ShowsVariables, "G8", "g8_variables_do_not_show_in_errors", Notice::Sees),
+    (DetachesOnDrop, "G9", "g9_a_dropped_run", Notice::Waits),
+    (ProvisionsOnDrop, "G9", "g9_a_dropped_provision", Notice::Waits),
+];
