@@ -3,7 +3,7 @@
 use crate::{
     control::Control,
     deadline::Deadline,
-    router::Router,
+    router::{Router, input::RawBody},
     shared::{RouterSubject, Shared},
     trailers,
 };
@@ -57,6 +57,9 @@ impl Front {
         } else if service == ROUTER {
             let subject = self.shared.guard.router(request.headers())?;
             request.extensions_mut().insert(RouterSubject(subject));
+            if request.uri().path() == RawBody::PATH {
+                request = RawBody::divert(request);
+            }
             Ok(Box::pin(self.router.call(request)))
         } else {
             Err(Status::unimplemented(format!("no service {service:?} here")))

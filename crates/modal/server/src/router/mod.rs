@@ -3,6 +3,7 @@
 
 mod exec;
 pub(crate) mod files;
+pub(crate) mod input;
 mod ready;
 pub(crate) mod snapshot;
 pub(crate) mod stdin;

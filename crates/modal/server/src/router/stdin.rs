@@ -1,6 +1,6 @@
 //! Input of commands by offset: single writes, streams that may break and resume, and how far it got.
 
-use super::{exec::settle, exec_id, files::FileExec, main_exec};
+use super::{exec::settle, exec_id, files::FileExec, input::Messages, main_exec};
 use crate::{
     control::Reply,
     ids,
@@ -127,8 +127,8 @@ pub(super) async fn stream(
     request: Request<Streaming<TaskExecStdinWriteStreamRequest>>,
 ) -> Reply<proto::TaskExecStdinWriteStreamResponse> {
     let subject = request.extensions().get::<RouterSubject>().cloned();
-    let mut messages = request.into_inner();
-    let Some(Payload::Start(start)) = messages.message().await?.and_then(|message| message.payload) else {
+    let mut messages = Messages::of(&request)?;
+    let Some(Payload::Start(start)) = messages.next().await? else {
         return Err(Status::invalid_argument("a stream must begin with start"));
     };
     let TaskExecStdinWriteStreamStart { task_id, exec_id: exec, offset } = start;
@@ -147,7 +147,7 @@ pub(super) async fn stream(
 async fn take_chunks(
     shared: &Shared,
     target: &Target,
-    mut messages: Streaming<TaskExecStdinWriteStreamRequest>,
+    mut messages: Messages,
     mut offset: u64,
     give_up: &CancellationToken,
 ) -> Result<(), Status> {
@@ -159,10 +159,9 @@ async fn take_chunks(
                 return Err(Status::aborted("another stream took over; ask how far this one got"));
             }
             () = shared.stopping.cancelled() => return Err(status::stopping()),
-            message = messages.message() => message?,
+            message = messages.next() => message?,
         };
-        let Some(message) = message else { return Ok(()) };
-        match message.payload {
+        match message {
             Some(Payload::Data(data)) if data.is_empty() => {}
             Some(Payload::Data(data)) => {
                 let end = offset.saturating_add(data.len() as u64);
@@ -171,7 +170,7 @@ async fn take_chunks(
             }
             Some(Payload::End(_)) => return target.write(shared, offset, Bytes::new(), true).await,
             Some(Payload::Start(_)) => return Err(Status::invalid_argument("a stream begins once")),
-            None => return Err(Status::invalid_argument("a message of an unknown kind")),
+            None => return Ok(()),
         }
     }
 }
