@@ -78,7 +78,7 @@ pub struct RuntimeCapabilities {
     pub named_secrets: bool,
     /// Images from registries that ask for credentials.
     pub registry_credentials: bool,
-    /// Stored volumes.
+    /// Stored volumes, whole or a folder of one.
     pub volumes: bool,
     /// Waiting for a port or a command before a sandbox counts as ready.
     pub readiness: bool,
@@ -221,6 +221,10 @@ pub struct ExtensionCapabilities {
     pub files: bool,
     /// [`Network`](crate::Network).
     pub network: bool,
+    /// [`Tags`](crate::Tags).
+    pub tags: bool,
+    /// [`Volumes`](crate::Volumes).
+    pub volumes: bool,
     /// [`Metrics`](crate::Metrics).
     pub metrics: bool,
 }

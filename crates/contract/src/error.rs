@@ -102,6 +102,8 @@ pub enum Subject {
     Image,
     /// A snapshot.
     Snapshot,
+    /// A stored volume.
+    Volume,
     /// A sandbox's name or key.
     Name,
     /// The initial command of a sandbox; see [`Error::output`].

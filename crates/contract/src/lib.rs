@@ -15,7 +15,7 @@
 //!   sent; a field is never ignored.
 //! - [`Error`] carries a kind, whether a retry is safe, and what was attempted on what.
 //! - [`Extensions`] hold powers beyond the trait, found by the trait that describes them: [`Files`],
-//!   [`Network`], [`Metrics`], and whatever a provider adds.
+//!   [`Network`], [`Tags`], [`Volumes`], [`Metrics`], and whatever a provider adds.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -54,7 +54,9 @@ mod session;
 mod snapshot;
 mod spec;
 mod stdin;
+mod tags;
 mod timestamp;
+mod volumes;
 
 pub use async_trait::async_trait;
 pub use bytes::Bytes;
@@ -86,4 +88,6 @@ pub use session::{ExecSession, OutputChunk, OutputReader, OutputStream, StdinSta
 pub use snapshot::{SnapshotKind, SnapshotRef, SnapshotSpec};
 pub use spec::{Attachment, ProvisionSpec, Readiness, RegistryCredentials, Runtime};
 pub use stdin::Stdin;
+pub use tags::{NodeTags, Tags};
 pub use timestamp::Timestamp;
+pub use volumes::{VolumeInfo, Volumes};

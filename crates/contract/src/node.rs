@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Callbacks, ComputeProvider, ComputeProviderExt, ExecId, ExecResult, ExecSession, ExecSpec, Files,
-    Network, NodeFiles, NodeNetwork, Result, SandboxId, SandboxInfo, SnapshotRef, SnapshotSpec,
+    Network, NodeFiles, NodeNetwork, NodeTags, Result, SandboxId, SandboxInfo, SnapshotRef, SnapshotSpec, Tags,
 };
 
 /// Names a node so that another process can find it.
@@ -115,6 +115,12 @@ impl<P: ComputeProvider + ?Sized> Node<P> {
     pub fn network(&self) -> Option<NodeNetwork> {
         let network = self.provider.extensions().get::<dyn Network>()?;
         Some(NodeNetwork::new(network, self.id.clone()))
+    }
+
+    /// Returns the sandbox's labels, or `None` where the provider does not offer to change them.
+    pub fn tags(&self) -> Option<NodeTags> {
+        let tags = self.provider.extensions().get::<dyn Tags>()?;
+        Some(NodeTags::new(tags, self.id.clone()))
     }
 }
 

@@ -63,4 +63,14 @@ pub struct VolumeMount {
     /// Whether writes to it are refused.
     #[serde(default)]
     pub read_only: bool,
+    /// The folder of the volume that appears, made when missing; without it, the whole volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub_path: Option<String>,
+}
+
+impl VolumeMount {
+    /// Attaches a whole volume for reading and writing.
+    pub fn new(name: impl Into<String>, path: impl Into<String>) -> Self {
+        Self { name: name.into(), path: path.into(), read_only: false, sub_path: None }
+    }
 }

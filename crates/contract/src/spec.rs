@@ -202,15 +202,28 @@ impl ProvisionSpec {
         check_directory(WHERE, "runtime.workdir", self.runtime.workdir.as_deref())?;
         check_env(WHERE, "env", &self.env)?;
         check_secrets(WHERE, "secrets", &self.secrets)?;
-        for volume in &self.volumes {
-            check_directory(WHERE, "volumes.path", Some(&volume.path))?;
-        }
+        self.check_volumes()?;
         if let Some(Readiness::Command(argv)) = &self.readiness {
             check_argv(WHERE, "readiness.command", argv)?;
         }
         self.check_texts()?;
         self.check_amounts()?;
         self.check_ports()
+    }
+
+    fn check_volumes(&self) -> Result<()> {
+        let mut seen = std::collections::BTreeSet::new();
+        for volume in &self.volumes {
+            check_directory("provision", "volumes.path", Some(&volume.path))?;
+            if volume.name.is_empty() {
+                return Err(Error::invalid("provision", "volumes.name", "is empty"));
+            }
+            if !seen.insert(volume.path.trim_end_matches('/')) {
+                let message = format_args!("names {:?} twice", volume.path);
+                return Err(Error::invalid("provision", "volumes.path", message));
+            }
+        }
+        Ok(())
     }
 
     fn check_texts(&self) -> Result<()> {

@@ -2,8 +2,9 @@
 
 use openlattice::{
     Bytes, ExecSession, ExecStatus, FileInfo, GcReport, Health, OutputChunk, OutputReader, PortUrl,
-    SandboxInfo, SnapshotRef, StdinStatus, Usage,
+    SandboxInfo, SnapshotRef, StdinStatus, Usage, VolumeInfo,
 };
+use std::collections::BTreeMap;
 
 /// Tells the outcome of a call in a few words: ids, sizes and statuses, never content.
 pub trait Answer: Send {
@@ -44,4 +45,7 @@ answers! {
     FileInfo: file => Some(format!("{:?} of {} bytes", file.kind, file.size)),
     PortUrl: _url => None,
     Usage: _usage => None,
+    BTreeMap<String, String>: tags => Some(format!("{} tags", tags.len())),
+    VolumeInfo: volume => Some(format!("volume {}", volume.id)),
+    Vec<VolumeInfo>: all => Some(format!("{} volumes", all.len())),
 }

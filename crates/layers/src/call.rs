@@ -66,6 +66,16 @@ pub enum Call {
     PortUrl,
     /// Measuring a sandbox.
     Usage,
+    /// Reading a sandbox's labels.
+    GetTags,
+    /// Replacing a sandbox's labels.
+    SetTags,
+    /// Making a volume.
+    CreateVolume,
+    /// Listing volumes.
+    ListVolumes,
+    /// Removing a volume.
+    RemoveVolume,
 }
 
 impl Call {
@@ -101,6 +111,11 @@ impl Call {
         Self::RemoveFile,
         Self::PortUrl,
         Self::Usage,
+        Self::GetTags,
+        Self::SetTags,
+        Self::CreateVolume,
+        Self::ListVolumes,
+        Self::RemoveVolume,
     ];
 
     /// Returns the call's name in words, such as `read output`.
@@ -136,6 +151,11 @@ impl Call {
             Self::RemoveFile => "remove file",
             Self::PortUrl => "port url",
             Self::Usage => "usage",
+            Self::GetTags => "get tags",
+            Self::SetTags => "set tags",
+            Self::CreateVolume => "create volume",
+            Self::ListVolumes => "list volumes",
+            Self::RemoveVolume => "remove volume",
         }
     }
 

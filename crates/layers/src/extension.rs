@@ -1,10 +1,11 @@
 //! The contract's extensions, with every call going through the layer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openlattice::{
-    Bytes, FileInfo, Files, ListOptions, Metrics, Network, PortUrl, Result, SandboxId, Usage, WriteOptions,
-    async_trait,
+    Bytes, FileInfo, Files, ListOptions, Metrics, Network, PortUrl, Result, SandboxId, Tags, Usage,
+    VolumeInfo, Volumes, WriteOptions, async_trait,
 };
 
 use crate::layer::through;
@@ -39,6 +40,14 @@ layered! {
 layered! {
     /// Measurements with a layer over them.
     LayeredMetrics, Metrics
+}
+layered! {
+    /// Labels with a layer over them.
+    LayeredTags, Tags
+}
+layered! {
+    /// Volumes with a layer over them.
+    LayeredVolumes, Volumes
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -88,5 +97,38 @@ impl<L: Layer> Network for LayeredNetwork<L> {
 impl<L: Layer> Metrics for LayeredMetrics<L> {
     async fn usage(&self, id: &SandboxId) -> Result<Usage> {
         through(&*self.layer, About::sandbox(Call::Usage, id), || self.inner.usage(id)).await
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl<L: Layer> Tags for LayeredTags<L> {
+    async fn get(&self, id: &SandboxId) -> Result<BTreeMap<String, String>> {
+        through(&*self.layer, About::sandbox(Call::GetTags, id), || self.inner.get(id)).await
+    }
+
+    async fn set(&self, id: &SandboxId, tags: BTreeMap<String, String>) -> Result<()> {
+        let set = || self.inner.set(id, tags.clone());
+        through(&*self.layer, About::sandbox(Call::SetTags, id), set).await
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl<L: Layer> Volumes for LayeredVolumes<L> {
+    async fn create(&self, name: &str) -> Result<VolumeInfo> {
+        // The volume that a lost first attempt made would be a failure of the second.
+        let about = About::call(Call::CreateVolume).repeat(Repeat::Once);
+        through(&*self.layer, about, || self.inner.create(name)).await
+    }
+
+    async fn list(&self) -> Result<Vec<VolumeInfo>> {
+        through(&*self.layer, About::call(Call::ListVolumes), || self.inner.list()).await
+    }
+
+    async fn remove(&self, name: &str) -> Result<()> {
+        // What a lost first attempt removed is not there for the second.
+        let about = About::call(Call::RemoveVolume).repeat(Repeat::Once);
+        through(&*self.layer, about, || self.inner.remove(name)).await
     }
 }

@@ -5,9 +5,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use openlattice::{ComputeProvider, Extensions, Files, Metrics, Network, Result};
+use openlattice::{ComputeProvider, Extensions, Files, Metrics, Network, Result, Tags, Volumes};
 
-use crate::extension::{LayeredFiles, LayeredMetrics, LayeredNetwork};
+use crate::extension::{LayeredFiles, LayeredMetrics, LayeredNetwork, LayeredTags, LayeredVolumes};
 use crate::{About, Answer, Call};
 
 /// A future behind a pointer, as the contract's methods return it.
@@ -68,6 +68,12 @@ fn extensions<L: Layer>(layer: &Arc<L>, inner: &Extensions) -> Extensions {
     }
     if let Some(metrics) = inner.get::<dyn Metrics>() {
         all = all.with::<dyn Metrics>(Arc::new(LayeredMetrics::new(Arc::clone(layer), metrics)));
+    }
+    if let Some(tags) = inner.get::<dyn Tags>() {
+        all = all.with::<dyn Tags>(Arc::new(LayeredTags::new(Arc::clone(layer), tags)));
+    }
+    if let Some(volumes) = inner.get::<dyn Volumes>() {
+        all = all.with::<dyn Volumes>(Arc::new(LayeredVolumes::new(Arc::clone(layer), volumes)));
     }
     all
 }

@@ -36,6 +36,9 @@ fn faults() -> FaultLayer {
         Call::WriteFile,
         Call::ListFiles,
         Call::StatFile,
+        Call::GetTags,
+        Call::SetTags,
+        Call::ListVolumes,
     ];
     let mut layer = FaultLayer::seeded(1);
     for call in calls {

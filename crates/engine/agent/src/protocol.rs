@@ -19,6 +19,8 @@ pub const MAX_BODY: usize = 8 << 20;
 pub const MAX_EXEC_ID: usize = 64;
 /// Most execs that run at once in one sandbox; another is refused with `EAGAIN`.
 pub const MAX_EXECS: usize = 1024;
+/// Most volumes of one sandbox: their mounts travel in one packet with all else.
+pub const MAX_VOLUMES: usize = 32;
 /// Descriptor on which the launcher finds its set-up channel.
 pub const SETUP_FD: i32 = 0;
 

@@ -2,15 +2,15 @@
 
 use crate::launch::{At, Failure, Inherited};
 use crate::plan::Plan;
-use crate::protocol::{SETUP_FD, op, role, stage, tag};
+use crate::protocol::{MAX_VOLUMES, SETUP_FD, op, role, stage, tag};
 use crate::records::{Fds, Packet, Records, Reply};
 use crate::sys::{self, Errno, Fd, Result};
 use crate::{masks, mounts, serve};
 
 /// Most v1 hierarchies that a command joins.
 pub(crate) const MAX_TASKS: usize = 8;
-/// Most mounts beside the root.
-pub(crate) const MAX_MOUNTS: usize = 8;
+/// Most mounts beside the root: two and the volumes.
+pub(crate) const MAX_MOUNTS: usize = 2 + MAX_VOLUMES;
 
 /// Descriptors of SETUP by role.
 pub(crate) struct Handles {

@@ -1,6 +1,6 @@
 //! How a store is opened, and what its clean-up reports.
 
-use crate::id::{ImageId, SandboxId};
+use crate::id::{ImageId, SandboxId, VolumeId};
 use std::{path::PathBuf, time::Duration};
 
 /// How to open a store.
@@ -32,6 +32,8 @@ pub struct GcReport {
     pub removed: Vec<SandboxId>,
     /// Images removed (expired, used by nothing).
     pub images: Vec<ImageId>,
+    /// Volumes removed (nameless, and not renewed in time).
+    pub volumes: Vec<VolumeId>,
     /// Bytes given back, roughly.
     pub bytes: u64,
 }

@@ -115,6 +115,7 @@ impl Engine {
             }
             inner.store.empty_trash()?;
             image::gc::sweep(&inner)?;
+            crate::volume::sweep(&inner)?;
             Ok(Self(Arc::new(inner)))
         };
         joined(tokio::task::spawn_blocking(open).await)

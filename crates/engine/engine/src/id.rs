@@ -33,7 +33,8 @@ pub(crate) fn random_trash_name() -> String {
 macro_rules! id_type {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $name(String);
 
         impl $name {
@@ -47,6 +48,14 @@ macro_rules! id_type {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+
+            fn try_from(text: String) -> Result<Self> {
+                Self::parse(&text)
             }
         }
 
@@ -71,6 +80,11 @@ id_type!(
     ImageId, "image id"
 );
 
+id_type!(
+    /// Names a volume: `vo-` and 22 letters or digits.
+    VolumeId, "volume id"
+);
+
 impl SandboxId {
     pub(crate) fn random() -> Self {
         Self(format!("sb-{}", random(BASE32, 26)))
@@ -91,6 +105,12 @@ impl ExecId {
 impl ImageId {
     pub(crate) fn random() -> Self {
         Self(format!("im-{}", random(BASE62, 22)))
+    }
+}
+
+impl VolumeId {
+    pub(crate) fn random() -> Self {
+        Self(format!("vo-{}", random(BASE62, 22)))
     }
 }
 

@@ -25,6 +25,7 @@ mod rootfs;
 mod sandbox;
 mod seccomp;
 mod store;
+mod volume;
 mod watch;
 
 pub use config::{EngineConfig, GcReport};
@@ -32,8 +33,9 @@ pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use exec::{ExecEnd, ExecSpec, ExecState, OutputReader, OutputStream, StdinState};
 pub use files::{FileKind, FileStat, Files};
-pub use id::{ExecId, ImageId, SandboxId};
+pub use id::{ExecId, ImageId, SandboxId, VolumeId};
 pub use image::{ImageInfo, OnProgress, PullSpec, RegistryCredentials, SnapshotSpec};
 pub use sandbox::{
     EndReason, Limits, NetworkMode, Owner, SandboxEnd, SandboxFilter, SandboxInfo, SandboxSpec, SandboxState,
 };
+pub use volume::{VolumeInfo, VolumeMount, VolumeSpec};

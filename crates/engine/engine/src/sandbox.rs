@@ -1,6 +1,9 @@
 //! What is asked of a sandbox and what is known of one.
 
-use crate::id::{ImageId, SandboxId};
+use crate::{
+    id::{ImageId, SandboxId},
+    volume::VolumeMount,
+};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -29,6 +32,8 @@ pub struct SandboxSpec {
     pub idle_timeout: Option<Duration>,
     /// Network.
     pub network: NetworkMode,
+    /// Volumes that appear in it, at most 32. None may lie in another, over the root, or in `/proc`, `/sys` and `/dev`.
+    pub volumes: Vec<VolumeMount>,
     /// Name, unique among living sandboxes of the same scope.
     pub name: Option<String>,
     /// Scope of `name` (the Modal server: the app id; others: empty).
@@ -53,6 +58,7 @@ impl Default for SandboxSpec {
             lifetime: None,
             idle_timeout: None,
             network: NetworkMode::default(),
+            volumes: Vec::new(),
             name: None,
             scope: String::new(),
             tags: BTreeMap::new(),
@@ -169,6 +175,8 @@ pub struct SandboxInfo {
     pub command: Vec<String>,
     /// Bounds.
     pub limits: Limits,
+    /// Volumes that appear in it.
+    pub volumes: Vec<VolumeMount>,
     /// Name.
     pub name: Option<String>,
     /// Scope of the name.

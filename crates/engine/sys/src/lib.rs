@@ -4,6 +4,6 @@
 
 #![allow(unsafe_code, reason = "this crate exists to hold it; every block says why it is sound")]
 
-mod idmap;
+mod attributes;
 
-pub use idmap::idmap;
+pub use attributes::{idmap, restrict};

@@ -64,3 +64,4 @@ pub use sandbox::{
 };
 pub use secret::Secret;
 pub use stored_secret::SecretId;
+pub use volume::Volume;

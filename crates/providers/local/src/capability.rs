@@ -20,6 +20,7 @@ pub(crate) fn capabilities(output_quota: u64) -> Capabilities {
             env: true,
             secret_values: true,
             registry_credentials: true,
+            volumes: true,
             ..RuntimeCapabilities::default()
         },
         limits: LimitCapabilities {
@@ -38,7 +39,12 @@ pub(crate) fn capabilities(output_quota: u64) -> Capabilities {
         identity: IdentityCapabilities { keys: true, names: true, tags: true, owners: true, list: true },
         exec: exec(),
         snapshots: SnapshotCapabilities::default(),
-        extensions: ExtensionCapabilities { files: true, ..ExtensionCapabilities::default() },
+        extensions: ExtensionCapabilities {
+            files: true,
+            tags: true,
+            volumes: true,
+            ..ExtensionCapabilities::default()
+        },
         ..Capabilities::default()
     }
 }
@@ -85,6 +91,8 @@ mod tests {
             "exec.tellsSandboxEnd",
             "exec.timeout",
             "extensions.files",
+            "extensions.tags",
+            "extensions.volumes",
             "identity.keys",
             "identity.list",
             "identity.names",
@@ -100,6 +108,7 @@ mod tests {
             "runtime.env",
             "runtime.registryCredentials",
             "runtime.secretValues",
+            "runtime.volumes",
             "runtime.workdir",
             "snapshot",
         ];

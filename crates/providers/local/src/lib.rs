@@ -33,6 +33,8 @@ mod pending;
 mod provider;
 mod provision;
 mod session;
+mod tags;
+mod volumes;
 
 #[doc = include_str!("operations.md")]
 pub mod operations {}

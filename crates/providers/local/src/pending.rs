@@ -14,10 +14,10 @@ const PENDING: &str = "openlattice.pending";
 type Tags = BTreeMap<String, String>;
 
 /// Refuses tags of the caller's that could be taken for a mark.
-pub(crate) fn check_tags(tags: &Tags) -> Result<()> {
+pub(crate) fn check_tags(operation: &'static str, tags: &Tags) -> Result<()> {
     match tags.keys().find(|name| name.starts_with(RESERVED)) {
         Some(name) => {
-            Err(Error::invalid("provision", "tags", format_args!("has {name:?}, which is reserved"))
+            Err(Error::invalid(operation, "tags", format_args!("has {name:?}, which is reserved"))
                 .with_hint(format!("use names that do not start with {RESERVED:?}")))
         }
         None => Ok(()),
@@ -56,11 +56,11 @@ mod tests {
     #[test]
     fn the_mark_comes_and_goes_and_cannot_be_forged() {
         let mut tags = Tags::from([("a".to_owned(), "1".to_owned())]);
-        assert!(check_tags(&tags).is_ok());
+        assert!(check_tags("provision", &tags).is_ok());
         let owner = crate::owner::this_process().unwrap();
         mark(&mut tags, Some(&owner));
         assert!(is_pending(&tags) && !is_abandoned(&tags));
-        assert_eq!(check_tags(&tags).unwrap_err().field(), Some("tags"));
+        assert_eq!(check_tags("provision", &tags).unwrap_err().field(), Some("tags"));
         mark(&mut tags, Some(&Owner { started: owner.started + 1, ..owner }));
         assert!(is_abandoned(&tags));
         assert_eq!(without_mark(&tags).len(), 1);

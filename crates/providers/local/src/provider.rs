@@ -8,7 +8,7 @@ use std::time::Instant;
 use openlattice::{
     Capabilities, ComputeProvider, Error, ErrorKind, ExecId, ExecSession, ExecSpec, Extensions, Files,
     GcReport, Health, ListFilter, Operation, OutputReader, OutputStream, ProvisionSpec, Result, SandboxId,
-    SandboxInfo, SandboxState, SnapshotKind, SnapshotRef, SnapshotSpec, Subject, async_trait,
+    SandboxInfo, SandboxState, SnapshotKind, SnapshotRef, SnapshotSpec, Subject, Tags, Volumes, async_trait,
 };
 use openlattice_engine::{Engine, SandboxFilter};
 
@@ -16,6 +16,8 @@ use crate::capability::capabilities;
 use crate::config::LocalConfig;
 use crate::error::Attempt;
 use crate::files::LocalFiles;
+use crate::tags::LocalTags;
+use crate::volumes::LocalVolumes;
 use crate::{exec, info, pending, provision};
 
 /// The provider's name, which its snapshot references carry.
@@ -40,9 +42,11 @@ impl LocalProvider {
 
     /// Builds the provider on a store that is open already, with the output quota that it was opened with.
     pub fn on(engine: Engine, output_quota: u64) -> Self {
-        let files: Arc<dyn Files> = Arc::new(LocalFiles::new(engine.clone()));
-        let capabilities = Arc::new(capabilities(output_quota));
-        Self { engine, capabilities, extensions: Extensions::default().with::<dyn Files>(files) }
+        let extensions = Extensions::default()
+            .with::<dyn Files>(Arc::new(LocalFiles::new(engine.clone())))
+            .with::<dyn Tags>(Arc::new(LocalTags::new(engine.clone())))
+            .with::<dyn Volumes>(Arc::new(LocalVolumes::new(engine.clone())));
+        Self { engine, capabilities: Arc::new(capabilities(output_quota)), extensions }
     }
 
     /// Ends what is half provisioned and whose process is gone; `gc` does it too.

@@ -12,7 +12,7 @@ use openlattice_engine::Engine;
 use crate::error::Attempt;
 use crate::note::Note;
 use crate::provider::{LocalProvider, parse};
-use crate::{info, key, owner, pending};
+use crate::{info, key, owner, pending, volumes};
 
 /// Id of the initial command. It is the same for everybody who repeats a key, so that the command runs once.
 const INITIAL: &str = "initial-command";
@@ -26,12 +26,14 @@ pub(crate) async fn provision(
     snapshot: Option<&str>,
 ) -> Result<SandboxInfo> {
     let attempt = Attempt(if snapshot.is_some() { "restore" } else { "provision" });
-    pending::check_tags(&spec.tags)?;
+    pending::check_tags(attempt.0, &spec.tags)?;
     check_architecture(attempt, &spec)?;
     let image = find_image(&provider.engine, attempt, &spec, snapshot).await?;
+    let volumes = volumes::find(&provider.engine, attempt, &spec.volumes).await?;
     let plan = Plan {
         attempt,
         image,
+        volumes,
         digest: spec.key.as_deref().map(|key| key::spec_digest(key, &spec, snapshot)),
         spec,
     };
@@ -108,6 +110,7 @@ fn pull(reference: &str, runtime: &Runtime) -> engine::PullSpec {
 struct Plan {
     attempt: Attempt,
     image: String,
+    volumes: Vec<engine::VolumeMount>,
     digest: Option<String>,
     spec: ProvisionSpec,
 }
@@ -235,6 +238,7 @@ impl Plan {
         };
         made.lifetime = spec.duration.max();
         made.idle_timeout = spec.duration.idle();
+        made.volumes.clone_from(&self.volumes);
         made.name.clone_from(&spec.name);
         made.tags.clone_from(&spec.tags);
         if !spec.runtime.command.is_empty() {

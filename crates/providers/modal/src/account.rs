@@ -21,6 +21,8 @@ pub(crate) struct Account {
     pub(crate) default_image: String,
     pub(crate) leases: Leases,
     pub(crate) claims: Claims,
+    /// Held from reading all labels of a sandbox to writing them.
+    pub(crate) labelling: tokio::sync::Mutex<()>,
     app: OnceCell<modal::App>,
     sandboxes: Mutex<VecDeque<modal::Sandbox>>,
 }
@@ -33,6 +35,7 @@ impl Account {
             default_image,
             leases: Leases::default(),
             claims: Claims::default(),
+            labelling: tokio::sync::Mutex::default(),
             app: OnceCell::new(),
             sandboxes: Mutex::default(),
         }

@@ -44,7 +44,7 @@ pub(crate) fn declared(service: Service) -> Capabilities {
             secret_values: true,
             named_secrets: true,
             registry_credentials: modal,
-            volumes: modal,
+            volumes: true,
             readiness: true,
         },
         limits: limits(modal),
@@ -60,7 +60,13 @@ pub(crate) fn declared(service: Service) -> Capabilities {
         },
         exec: exec(modal),
         snapshots: SnapshotCapabilities { memory: false, after_end: false },
-        extensions: ExtensionCapabilities { files: true, network: true, metrics: false },
+        extensions: ExtensionCapabilities {
+            files: true,
+            network: true,
+            tags: true,
+            volumes: true,
+            metrics: false,
+        },
     }
 }
 

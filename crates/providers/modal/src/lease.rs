@@ -50,7 +50,7 @@ async fn renew_all(account: Weak<Account>) {
         let Some(account) = account.upgrade() else { return };
         let Some(ids) = account.leases.due() else { return };
         for id in ids {
-            match renew(&account.client.sandbox(&id)).await {
+            match renew(&account, &id).await {
                 Ok(()) => {}
                 Err(error) if error.kind() == modal::ErrorKind::NotFound => account.leases.release(&id),
                 // Two more renewals fit into the lease.
@@ -64,7 +64,9 @@ fn pause() -> Duration {
     LEASE_LENGTH / 3
 }
 
-async fn renew(sandbox: &modal::Sandbox) -> modal::Result<()> {
+async fn renew(account: &Account, id: &str) -> modal::Result<()> {
+    let sandbox = account.client.sandbox(id);
+    let _alone = account.labelling.lock().await;
     let mut tags = sandbox.tags().await?;
     owner::renew(&mut tags);
     sandbox.set_tags(&tags).await

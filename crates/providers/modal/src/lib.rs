@@ -52,6 +52,8 @@ mod session;
 mod setup;
 mod snapshot;
 mod tag;
+mod tags;
+mod volumes;
 
 /// The contract that the provider implements.
 pub use openlattice as contract;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use openlattice::{
     Capabilities, Error, NetworkPolicy, NetworkSpec, PortKind, ProvisionSpec, Readiness, Resources, Result,
-    Subject, VolumeMount,
+    VolumeMount,
 };
 use openlattice_modal_client as modal;
 
@@ -14,7 +14,7 @@ use crate::capability::LONGEST_LIFE;
 use crate::error::Attempt;
 use crate::gpu;
 use crate::secret::Variables;
-use crate::tag;
+use crate::{tag, volumes};
 
 const MIB: u64 = 1 << 20;
 /// What Modal reserves when nothing is asked; a limit needs a reservation beside it.
@@ -27,11 +27,7 @@ pub(crate) fn check(spec: &ProvisionSpec) -> Result<()> {
         return Err(Error::unsupported("provision", "name")
             .with_hint("a key becomes the sandbox's name here; give one of the two"));
     }
-    if let Some(name) = spec.tags.keys().find(|name| name.starts_with(tag::OURS)) {
-        let message = format_args!("has {name:?}, and names that start with {} are taken", tag::OURS);
-        return Err(Error::invalid("provision", "tags", message));
-    }
-    Ok(())
+    tag::check("provision", &spec.tags)
 }
 
 /// Writes a spec whose image is known. Stored secrets and volumes are looked up on the way.
@@ -58,7 +54,7 @@ pub(crate) async fn sandbox_spec(
         .iter()
         .map(|port| modal::Port { number: port.port, kind: kind(port.kind) })
         .collect();
-    wanted.volumes = volumes(account, &spec.volumes, attempt).await?;
+    wanted.volumes = find_volumes(account, &spec.volumes, attempt).await?;
     wanted.regions = spec.placement.regions.clone();
     wanted.cloud = spec.placement.cloud.clone();
     wanted.readiness = spec.readiness.as_ref().map(readiness);
@@ -113,16 +109,21 @@ fn readiness(asked: &Readiness) -> modal::ReadinessProbe {
     }
 }
 
-async fn volumes(
+async fn find_volumes(
     account: &Account,
     asked: &[VolumeMount],
     attempt: Attempt,
 ) -> Result<Vec<modal::VolumeMount>> {
     let mut found = Vec::with_capacity(asked.len());
     for mount in asked {
-        let missing = |error| attempt.about(Subject::Provider)(error).with_context("volume", &mount.name);
-        let volume_id = account.client.volume(&mount.name, modal::IfMissing::Fail).await.map_err(missing)?;
-        found.push(modal::VolumeMount { volume_id, path: mount.path.clone(), read_only: mount.read_only });
+        let VolumeMount { name, path, read_only, sub_path } = mount;
+        let volume_id = account.client.volume(name, modal::IfMissing::Fail).await;
+        found.push(modal::VolumeMount {
+            volume_id: volume_id.map_err(volumes::about(attempt, name))?,
+            path: path.clone(),
+            read_only: *read_only,
+            sub_path: sub_path.clone(),
+        });
     }
     Ok(found)
 }

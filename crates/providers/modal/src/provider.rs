@@ -6,7 +6,7 @@ use std::sync::Arc;
 use openlattice::{
     Capabilities, ComputeProvider, Error, ErrorKind, ExecId, ExecSession, ExecSpec, Extensions, Files,
     GcReport, Health, ListFilter, Network, Operation, OutputReader, OutputStream, ProvisionSpec, Result,
-    SandboxId, SandboxInfo, SnapshotKind, SnapshotRef, SnapshotSpec, Subject, async_trait,
+    SandboxId, SandboxInfo, SnapshotKind, SnapshotRef, SnapshotSpec, Subject, Tags, Volumes, async_trait,
 };
 use openlattice_modal_client as modal;
 
@@ -16,6 +16,8 @@ use crate::error::Attempt;
 use crate::files::ModalFiles;
 use crate::network::ModalNetwork;
 use crate::provision::{self, Order};
+use crate::tags::ModalTags;
+use crate::volumes::ModalVolumes;
 use crate::{end, exec, gc, health, inspect, list, plan, snapshot};
 
 /// The provider's name, which its snapshot references carry.
@@ -36,7 +38,9 @@ impl ModalProvider {
         let account = Arc::new(Account::new(client, app_name, default_image));
         let extensions = Extensions::default()
             .with::<dyn Files>(Arc::new(ModalFiles::new(Arc::clone(&account))))
-            .with::<dyn Network>(Arc::new(ModalNetwork::new(Arc::clone(&account))));
+            .with::<dyn Network>(Arc::new(ModalNetwork::new(Arc::clone(&account))))
+            .with::<dyn Tags>(Arc::new(ModalTags::new(Arc::clone(&account))))
+            .with::<dyn Volumes>(Arc::new(ModalVolumes::new(Arc::clone(&account))));
         Self { account, offer: Arc::new(declared(service)), extensions }
     }
 

@@ -18,6 +18,8 @@ const MAX_LINKS: usize = 40;
 const MAX_PATH: usize = 4095;
 const OVERLAY: i64 = 0x794c_7630;
 const TMPFS: i64 = 0x0102_1994;
+/// File systems that a store, and so a volume, can be on: ext2 to ext4, XFS, btrfs, F2FS, bcachefs, ZFS (linux/magic.h and theirs).
+const DISKS: [i64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0xca45_1a4e, 0x2fc1_2fc1];
 
 /// A parent directory and the name of an entry in it, which may exist or not.
 #[derive(Debug)]
@@ -115,7 +117,7 @@ fn reopen(place: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd> {
     rustix::fs::open(link, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|e| failed("open", path, e))
 }
 
-/// Whether it is on a file system that holds nothing but what the sandbox has put there.
+/// Whether it is on a file system that holds nothing but what sandboxes have put there; of a disk, only volumes are inside.
 fn is_plain(file: impl AsFd) -> Result<bool> {
     let stat = rustix::fs::fstatfs(file).map_err(|e| Error::io("cannot examine a file system", e))?;
     Ok(is_plain_type(stat.f_type))
@@ -123,7 +125,7 @@ fn is_plain(file: impl AsFd) -> Result<bool> {
 
 #[cfg(not(test))]
 fn is_plain_type(found: i64) -> bool {
-    found == OVERLAY || found == TMPFS
+    found == OVERLAY || found == TMPFS || DISKS.contains(&found)
 }
 
 /// Unit tests work in a plain directory of whatever file system the machine has.
@@ -131,7 +133,7 @@ fn is_plain_type(found: i64) -> bool {
 fn is_plain_type(found: i64) -> bool {
     const PROC: i64 = 0x9fa0;
     const SYSFS: i64 = 0x6265_6572;
-    found == OVERLAY || found == TMPFS || (found != PROC && found != SYSFS)
+    found == OVERLAY || found == TMPFS || DISKS.contains(&found) || (found != PROC && found != SYSFS)
 }
 
 /// The parent of `path`, which must exist, and the last name.

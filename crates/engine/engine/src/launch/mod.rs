@@ -45,6 +45,8 @@ pub(crate) struct LaunchPlan {
     pub(crate) root_layers: Vec<PathBuf>,
     /// Layers over the host's `/usr`, lowest first; `None`: `/usr` is part of the root.
     pub(crate) usr_layers: Option<Vec<PathBuf>>,
+    /// Volumes.
+    pub(crate) volumes: Vec<VolumePlan>,
     /// Host name inside.
     pub(crate) hostname: String,
     /// Environment of every command.
@@ -63,6 +65,19 @@ pub(crate) struct LaunchPlan {
     pub(crate) shm_bytes: u64,
 }
 
+/// A volume that is to appear in a sandbox.
+#[derive(Debug)]
+pub(crate) struct VolumePlan {
+    /// Its folder on the host.
+    pub(crate) dir: PathBuf,
+    /// The folder in it that appears, instead of the whole.
+    pub(crate) sub_path: Option<String>,
+    /// Absolute path inside, without `.`, `..` and empty parts.
+    pub(crate) target: String,
+    /// Whether writes are refused.
+    pub(crate) read_only: bool,
+}
+
 /// A launched sandbox.
 #[derive(Debug)]
 pub(crate) struct Launched {
@@ -75,8 +90,7 @@ pub(crate) fn launch(plan: LaunchPlan) -> Result<Launched> {
     let groups = Groups::create(&plan.store_id, &plan.sandbox, &plan.limits)?;
     let (channel, theirs) = Channel::new()?;
     let launcher = Launcher::start(theirs, &plan.dir.join("mnt"))?;
-    let targets = rootfs::targets(plan.usr_layers.is_some());
-    let file = memory_file("lattice-plan", &plan::encode(&plan, targets))
+    let file = memory_file("lattice-plan", &plan::encode(&plan, &targets(&plan)))
         .map_err(|e| Error::io("cannot write the plan", e))?;
     let mut fds = vec![file.as_fd()];
     fds.extend(groups.agent());
@@ -89,10 +103,19 @@ pub(crate) fn launch(plan: LaunchPlan) -> Result<Launched> {
     if let Some(layers) = &plan.usr_layers {
         mounts.add_usr(&plan.dir, layers, userns.as_fd())?;
     }
+    for volume in &plan.volumes {
+        mounts.add_volume(volume)?;
+    }
     set_up(&channel, &plan, &mounts, &groups)?;
     channel.expect(op::READY)?;
     groups.keep();
     Ok(Launched { pid: init.keep() })
+}
+
+/// Where the mounts beside the root belong, in their order.
+fn targets(plan: &LaunchPlan) -> Vec<&str> {
+    let fixed = rootfs::targets(plan.usr_layers.is_some()).iter().copied();
+    fixed.chain(plan.volumes.iter().map(|volume| volume.target.as_str())).collect()
 }
 
 fn set_up(channel: &Channel, plan: &LaunchPlan, mounts: &rootfs::Mounts, groups: &Groups) -> Result<()> {

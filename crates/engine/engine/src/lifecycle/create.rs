@@ -82,7 +82,7 @@ fn launch(
     image: &ImageRow,
 ) -> Result<()> {
     let folder = Folder::make(&inner.store.sandbox_dir(&row.info.id), image.content.usr.is_some())?;
-    let launched = launch::launch(plan::launch_plan(inner, spec, row, image, folder))?;
+    let launched = launch::launch(plan::launch_plan(inner, spec, row, image, folder)?)?;
     let gone = || Error::new(ErrorKind::Internal, "the agent died as soon as it was ready");
     let start = start_time(launched.pid).ok_or_else(gone)?;
     inner.store.set_agent(&row.info.id, crate::store::Agent { pid: launched.pid, start })

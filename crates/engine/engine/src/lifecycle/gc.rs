@@ -8,6 +8,7 @@ use crate::{
     image,
     lifecycle::{remove::remove_folder, settle::settle, terminate::terminate},
     store::{Phase, SandboxRow},
+    volume,
 };
 use std::time::{Duration, SystemTime};
 
@@ -28,6 +29,7 @@ pub(crate) async fn gc(engine: &Engine) -> Result<GcReport> {
             inner.store.forget_ended(SystemTime::now() - RESULTS)?;
             inner.store.empty_trash()?;
             image::gc::collect(inner, &mut report)?;
+            volume::collect(inner, &mut report)?;
             Ok(report)
         })
         .await?;

@@ -8,4 +8,5 @@ pub(crate) mod remove;
 pub(crate) mod settle;
 pub(crate) mod terminate;
 pub(crate) mod undo;
+pub(crate) mod volumes;
 pub(crate) mod wait;

@@ -1,6 +1,9 @@
 //! Checks what is asked for and turns it, with the image, into a row and a launch plan.
 
-use super::find::{check_name, check_tags};
+use super::{
+    find::{check_name, check_tags},
+    volumes,
+};
 use crate::{
     engine::Inner,
     error::{Error, Result},
@@ -35,6 +38,7 @@ pub(crate) fn check_spec(spec: &SandboxSpec) -> Result<()> {
         check_workdir(workdir)?;
     }
     check_limits(&spec.limits)?;
+    volumes::placed(&spec.volumes)?;
     check_tags(&spec.tags)?;
     spec.name.as_deref().map_or(Ok(()), check_name)?;
     if spec.note.len() > MAX_NOTE {
@@ -117,6 +121,7 @@ pub(crate) fn row(spec: &SandboxSpec, image: &ImageRow) -> Result<SandboxRow> {
         expires_at: None,
         command: spec.command.clone(),
         limits: spec.limits,
+        volumes: volumes::placed(&spec.volumes)?,
         name: spec.name.clone(),
         scope: spec.scope.clone(),
         tags: spec.tags.clone(),
@@ -135,11 +140,11 @@ pub(crate) fn launch_plan(
     row: &SandboxRow,
     image: &ImageRow,
     folder: Folder,
-) -> LaunchPlan {
+) -> Result<LaunchPlan> {
     let paths = |layers: &[(String, u64)]| -> Vec<PathBuf> {
         layers.iter().map(|(layer, _)| inner.store.layers_dir().join(layer)).collect()
     };
-    LaunchPlan {
+    Ok(LaunchPlan {
         store_id: inner.store.id().to_owned(),
         sandbox: row.info.id.as_str().to_owned(),
         dir: folder.path,
@@ -148,6 +153,7 @@ pub(crate) fn launch_plan(
         result: folder.result,
         root_layers: paths(&image.content.layers),
         usr_layers: image.content.usr.as_deref().map(paths),
+        volumes: volumes::plan(inner, &row.info.volumes)?,
         hostname: hostname(&row.info.id),
         env: environment(image, &spec.env),
         workdir: workdir(spec, image),
@@ -156,7 +162,7 @@ pub(crate) fn launch_plan(
         idle: row.info.idle_timeout,
         nofile: NOFILE,
         shm_bytes: SHM_BYTES,
-    }
+    })
 }
 
 /// The directory in which commands start that name none.

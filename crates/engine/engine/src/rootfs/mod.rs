@@ -4,8 +4,9 @@
 
 mod dev;
 mod overlay;
+mod volume;
 
-use crate::error::Result;
+use crate::{error::Result, launch::VolumePlan};
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
@@ -14,7 +15,9 @@ use std::{
 /// The mounts of a sandbox that the engine makes: the root and others.
 pub(crate) struct Mounts {
     root: OwnedFd,
+    /// `/usr`, when it is not part of the root, is the second.
     others: Vec<OwnedFd>,
+    usr: bool,
 }
 
 impl Mounts {
@@ -22,7 +25,7 @@ impl Mounts {
     pub(crate) fn new(dir: &Path, layers: &[PathBuf]) -> Result<Self> {
         let lower = overlay::open_layers(layers)?;
         let root = overlay::mount(&lower, dir, "upper", "work")?;
-        Ok(Self { root, others: vec![dev::mount()?] })
+        Ok(Self { root, others: vec![dev::mount()?], usr: false })
     }
 
     /// Adds `/usr`: `layers` (lowest first) over the host's, whose owners are seen through `userns`.
@@ -30,6 +33,18 @@ impl Mounts {
         let mut lower = vec![overlay::host_usr(userns)?];
         lower.extend(overlay::open_layers(layers)?);
         self.others.push(overlay::mount(&lower, dir, "usr-upper", "usr-work")?);
+        self.usr = true;
+        Ok(())
+    }
+
+    /// Adds a volume, and makes the place where it is to appear. After [`Self::add_usr`].
+    pub(crate) fn add_volume(&mut self, volume: &VolumePlan) -> Result<()> {
+        let (tree, path) = match volume.target.strip_prefix("/usr/") {
+            Some(rest) if self.usr => (self.others[1].as_fd(), rest),
+            _ => (self.root.as_fd(), volume.target.trim_start_matches('/')),
+        };
+        volume::make_place(tree, path, &volume.target)?;
+        self.others.push(volume::mount(volume)?);
         Ok(())
     }
 
@@ -38,7 +53,7 @@ impl Mounts {
         self.root.as_fd()
     }
 
-    /// The others, in the order of [`targets`].
+    /// The others, in the order of [`targets`], then the volumes.
     pub(crate) fn others(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.others.iter().map(AsFd::as_fd)
     }

@@ -10,6 +10,7 @@ mod rows;
 mod sandboxes;
 mod schema;
 mod trash;
+mod volumes;
 
 pub(crate) use folder::{Folder, is_locked};
 pub(crate) use images::{ImageContent, ImageRow};
@@ -19,7 +20,7 @@ pub(crate) use trash::disk_usage;
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    id::{self, SandboxId},
+    id::{self, SandboxId, VolumeId},
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use rustix::{fs::FlockOperation, io::Errno};
@@ -53,7 +54,7 @@ impl Store {
         make_dir(&dir)?;
         let _opening = lock_at(&dir.join("opening.lock"), FlockOperation::LockExclusive)?;
         check_layout(&dir.join("version"))?;
-        for name in ["layers", "sandboxes", "trash"] {
+        for name in ["layers", "sandboxes", "volumes", "trash"] {
             make_dir(&dir.join(name))?;
         }
         let id = store_id(&dir.join("id"))?;
@@ -74,6 +75,11 @@ impl Store {
     /// Folder of a sandbox, whether it exists or not.
     pub(crate) fn sandbox_dir(&self, id: &SandboxId) -> PathBuf {
         self.dir.join("sandboxes").join(id.as_str())
+    }
+
+    /// Folder of a volume, whether it exists or not.
+    pub(crate) fn volume_dir(&self, id: &VolumeId) -> PathBuf {
+        self.dir.join("volumes").join(id.as_str())
     }
 
     /// Locks one of the store's lock files; the lock lives as long as the file is open. `None` when a non-blocking operation finds

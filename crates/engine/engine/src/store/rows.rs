@@ -36,6 +36,7 @@ fn read_info(row: &Row<'_>) -> rusqlite::Result<SandboxInfo> {
             milli_cpus: unsigned(row.get("milli_cpus")?),
             pids: unsigned(row.get("pids")?),
         },
+        volumes: from_json(&row.get::<_, String>("volumes")?)?,
         name: row.get("name")?,
         scope: row.get("scope")?,
         tags: from_json(&row.get::<_, String>("tags")?)?,

@@ -54,17 +54,20 @@ impl SandboxRow {
 }
 
 const COLUMNS: &str = "id, state, image, image_name, created_ns, expires_ns, command, memory_bytes, milli_cpus, pids, name, scope, \
-    tags, note, lifetime_ms, idle_ms, creator, owner, agent_pid, agent_start, doomed, frozen, folder, end_reason, end_code, ended_ns";
+    tags, note, lifetime_ms, idle_ms, creator, owner, agent_pid, agent_start, doomed, frozen, folder, end_reason, end_code, ended_ns, volumes";
 
 impl Store {
     /// Adds a row in phase creating and gives it its time of creation, which no other row has. `AlreadyExists` for a known id or a
-    /// name that a living sandbox has, `NotFound` when the image has gone meanwhile.
+    /// name that a living sandbox has, `NotFound` when the image or a volume has gone meanwhile.
     pub(crate) fn insert_sandbox(&self, row: &mut SandboxRow) -> Result<()> {
         row.info.created_at = self.write(|db| {
             let known =
                 db.prepare_cached("SELECT 1 FROM images WHERE id = ?1")?.exists([row.info.image.as_str()])?;
             if !known {
                 return Err(Error::not_found(format!("the image {} was removed", row.info.image)));
+            }
+            for mount in &row.info.volumes {
+                super::volumes::require(db, &mount.volume)?;
             }
             let latest: Option<i64> =
                 db.query_row("SELECT max(created_ns) FROM sandboxes", [], |row| row.get(0))?;
@@ -191,8 +194,8 @@ impl Store {
 fn insert(db: &Connection, row: &SandboxRow, created: i64) -> rusqlite::Result<()> {
     let info = &row.info;
     let sql = "INSERT INTO sandboxes (id, state, image, image_name, created_ns, command, memory_bytes, milli_cpus, pids, name, scope, \
-        tags, note, lifetime_ms, idle_ms, creator, owner) VALUES (:id, 0, :image, :image_name, :created, :command, :memory, :cpus, \
-        :pids, :name, :scope, :tags, :note, :lifetime, :idle, :creator, :owner)";
+        tags, note, lifetime_ms, idle_ms, creator, owner, volumes) VALUES (:id, 0, :image, :image_name, :created, :command, :memory, :cpus, \
+        :pids, :name, :scope, :tags, :note, :lifetime, :idle, :creator, :owner, :volumes)";
     db.prepare_cached(sql)?.execute(named_params! {
         ":id": info.id.as_str(),
         ":image": info.image.as_str(),
@@ -210,6 +213,7 @@ fn insert(db: &Connection, row: &SandboxRow, created: i64) -> rusqlite::Result<(
         ":idle": info.idle_timeout.map(clock::to_ms),
         ":creator": row.creator.to_text(),
         ":owner": row.owner.as_ref().map(Process::to_text),
+        ":volumes": json(&info.volumes),
     })?;
     Ok(())
 }

@@ -3,8 +3,8 @@
 use crate::error::{Error, ErrorKind, Result};
 use rusqlite::Connection;
 
-/// The newest layout that this code knows. A front reads the two before it, too (there is none yet).
-pub(crate) const VERSION: i64 = 1;
+/// The newest layout that this code knows. A front brings the two before it up to it.
+const VERSION: i64 = 2;
 
 const V1: &str = "
 CREATE TABLE sandboxes (
@@ -61,21 +61,60 @@ CREATE TABLE image_layers (
 ) STRICT;
 ";
 
+const V2: &str = "
+-- JSON: volume, path, read_only, sub_path of each
+ALTER TABLE sandboxes ADD COLUMN volumes TEXT NOT NULL DEFAULT '[]';
+CREATE TABLE volumes (
+    id TEXT PRIMARY KEY,
+    scope TEXT NOT NULL,
+    name TEXT,
+    created_ns INTEGER NOT NULL UNIQUE,
+    expires_ns INTEGER,
+    -- 1 while its folder is being removed: it is no volume any more
+    doomed INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX volume_names ON volumes (scope, name) WHERE name IS NOT NULL AND doomed = 0;
+";
+
+/// What leads from each layout to the next.
+const STEPS: [&str; 2] = [V1, V2];
+
 /// Brings a database to [`VERSION`]. The caller holds the store's opening lock.
 pub(super) fn migrate(db: &Connection) -> Result<()> {
     let found =
         db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).map_err(super::db_error)?;
-    match found {
-        0 => {
-            let script = format!("BEGIN IMMEDIATE; {V1} PRAGMA user_version = {VERSION}; COMMIT;");
-            db.execute_batch(&script).map_err(super::db_error)
-        }
-        VERSION => Ok(()),
-        newer => Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "the store's database has layout {newer}, this version knows up to {VERSION}: use a newer one"
-            ),
-        )),
+    let steps = usize::try_from(found).ok().and_then(|found| STEPS.get(found..)).ok_or_else(|| newer(found))?;
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let script = format!("BEGIN IMMEDIATE; {} PRAGMA user_version = {VERSION}; COMMIT;", steps.concat());
+    db.execute_batch(&script).map_err(super::db_error)
+}
+
+fn newer(found: i64) -> Error {
+    let message =
+        format!("the store's database has layout {found}, this version knows up to {VERSION}: use a newer one");
+    Error::new(ErrorKind::Unsupported, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_database_is_brought_up_to_date_with_its_rows() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(&format!("{V1} PRAGMA user_version = 1;")).unwrap();
+        db.execute_batch(
+            "INSERT INTO sandboxes (id, state, image, image_name, created_ns, command, scope, tags, note, lifetime_ms, creator) \
+             VALUES ('a', 2, 'i', 'host', 1, '[]', '', '{}', '', 1, '')",
+        )
+        .unwrap();
+        migrate(&db).unwrap();
+        migrate(&db).unwrap();
+        let volumes: String = db.query_row("SELECT volumes FROM sandboxes", [], |row| row.get(0)).unwrap();
+        assert_eq!(volumes, "[]");
+        db.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        assert_eq!(migrate(&db).unwrap_err().kind(), ErrorKind::Unsupported);
     }
 }

@@ -16,6 +16,7 @@ mod network;
 #[path = "../store/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the store; each uses a part")]
 mod support;
+mod volumes;
 
 use openlattice_engine::{SandboxId, SandboxInfo, SandboxSpec};
 use support::{Outcome, Store, command, outcome};

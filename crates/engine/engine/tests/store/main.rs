@@ -17,3 +17,4 @@ mod image;
 mod lifecycle;
 mod pull;
 mod smoke;
+mod volumes;

@@ -109,7 +109,7 @@ fn volume(mount: &VolumeMount) -> wire::VolumeMount {
         mount_path: mount.path.clone(),
         allow_background_commits: true,
         read_only: mount.read_only,
-        sub_path: None,
+        sub_path: mount.sub_path.clone(),
     }
 }
 

@@ -195,6 +195,8 @@ pub struct VolumeMount {
     pub path: String,
     /// Whether writing is refused.
     pub read_only: bool,
+    /// The folder of the volume that appears, made when missing; without it, the whole volume.
+    pub sub_path: Option<String>,
 }
 
 /// When a sandbox counts as ready.

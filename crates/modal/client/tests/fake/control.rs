@@ -336,6 +336,10 @@ impl ModalClient for Service {
         secret_get_info: control::SecretGetInfoRequest => control::SecretGetInfoResponse;
         volume_get_or_create: control::VolumeGetOrCreateRequest => control::VolumeGetOrCreateResponse;
         volume_heartbeat: control::VolumeHeartbeatRequest => ();
+        volume_get_by_id: control::VolumeGetByIdRequest => control::VolumeGetByIdResponse;
+        volume_list: control::VolumeListRequest => control::VolumeListResponse;
+        volume_delete: control::VolumeDeleteRequest => ();
+        volume_rename: control::VolumeRenameRequest => ();
         proxy_get: control::ProxyGetRequest => control::ProxyGetResponse;
         sandbox_get_tunnels: control::SandboxGetTunnelsRequest => control::SandboxGetTunnelsResponse;
         sandbox_get_tunnels_v2: control::SandboxGetTunnelsRequest => control::SandboxGetTunnelsResponse;

@@ -883,6 +883,64 @@ pub struct VolumeHeartbeatRequest {
     pub volume_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VolumeGetByIdRequest {
+    #[prost(string, tag = "1")]
+    pub volume_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VolumeGetByIdResponse {
+    #[prost(string, tag = "1")]
+    pub volume_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub metadata: ::core::option::Option<VolumeMetadata>,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ListPagination {
+    #[prost(int32, tag = "1")]
+    pub max_objects: i32,
+    #[prost(double, tag = "2")]
+    pub created_before: f64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VolumeListRequest {
+    #[prost(string, tag = "1")]
+    pub environment_name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub pagination: ::core::option::Option<ListPagination>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VolumeListItem {
+    #[prost(string, tag = "1")]
+    pub label: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub volume_id: ::prost::alloc::string::String,
+    #[prost(double, tag = "3")]
+    pub created_at: f64,
+    #[prost(message, optional, tag = "4")]
+    pub metadata: ::core::option::Option<VolumeMetadata>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VolumeListResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub items: ::prost::alloc::vec::Vec<VolumeListItem>,
+    #[prost(string, tag = "2")]
+    pub environment_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VolumeDeleteRequest {
+    #[prost(string, tag = "1")]
+    pub volume_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub environment_name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VolumeRenameRequest {
+    #[prost(string, tag = "1")]
+    pub volume_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ProxyGetRequest {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
@@ -3420,6 +3478,96 @@ pub mod modal_client_client {
                 .insert(GrpcMethod::new("modal.client.ModalClient", "VolumeHeartbeat"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn volume_get_by_id(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VolumeGetByIdRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VolumeGetByIdResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/modal.client.ModalClient/VolumeGetById",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("modal.client.ModalClient", "VolumeGetById"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn volume_list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VolumeListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VolumeListResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/modal.client.ModalClient/VolumeList",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("modal.client.ModalClient", "VolumeList"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn volume_delete(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VolumeDeleteRequest>,
+        ) -> std::result::Result<tonic::Response<()>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/modal.client.ModalClient/VolumeDelete",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("modal.client.ModalClient", "VolumeDelete"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn volume_rename(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VolumeRenameRequest>,
+        ) -> std::result::Result<tonic::Response<()>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/modal.client.ModalClient/VolumeRename",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("modal.client.ModalClient", "VolumeRename"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn proxy_get(
             &mut self,
             request: impl tonic::IntoRequest<super::ProxyGetRequest>,
@@ -4673,6 +4821,28 @@ pub mod modal_client_server {
         async fn volume_heartbeat(
             &self,
             request: tonic::Request<super::VolumeHeartbeatRequest>,
+        ) -> std::result::Result<tonic::Response<()>, tonic::Status>;
+        async fn volume_get_by_id(
+            &self,
+            request: tonic::Request<super::VolumeGetByIdRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VolumeGetByIdResponse>,
+            tonic::Status,
+        >;
+        async fn volume_list(
+            &self,
+            request: tonic::Request<super::VolumeListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VolumeListResponse>,
+            tonic::Status,
+        >;
+        async fn volume_delete(
+            &self,
+            request: tonic::Request<super::VolumeDeleteRequest>,
+        ) -> std::result::Result<tonic::Response<()>, tonic::Status>;
+        async fn volume_rename(
+            &self,
+            request: tonic::Request<super::VolumeRenameRequest>,
         ) -> std::result::Result<tonic::Response<()>, tonic::Status>;
         async fn proxy_get(
             &self,
@@ -6073,6 +6243,186 @@ pub mod modal_client_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = VolumeHeartbeatSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/modal.client.ModalClient/VolumeGetById" => {
+                    #[allow(non_camel_case_types)]
+                    struct VolumeGetByIdSvc<T: ModalClient>(pub Arc<T>);
+                    impl<
+                        T: ModalClient,
+                    > tonic::server::UnaryService<super::VolumeGetByIdRequest>
+                    for VolumeGetByIdSvc<T> {
+                        type Response = super::VolumeGetByIdResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VolumeGetByIdRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ModalClient>::volume_get_by_id(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VolumeGetByIdSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/modal.client.ModalClient/VolumeList" => {
+                    #[allow(non_camel_case_types)]
+                    struct VolumeListSvc<T: ModalClient>(pub Arc<T>);
+                    impl<
+                        T: ModalClient,
+                    > tonic::server::UnaryService<super::VolumeListRequest>
+                    for VolumeListSvc<T> {
+                        type Response = super::VolumeListResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VolumeListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ModalClient>::volume_list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VolumeListSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/modal.client.ModalClient/VolumeDelete" => {
+                    #[allow(non_camel_case_types)]
+                    struct VolumeDeleteSvc<T: ModalClient>(pub Arc<T>);
+                    impl<
+                        T: ModalClient,
+                    > tonic::server::UnaryService<super::VolumeDeleteRequest>
+                    for VolumeDeleteSvc<T> {
+                        type Response = ();
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VolumeDeleteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ModalClient>::volume_delete(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VolumeDeleteSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/modal.client.ModalClient/VolumeRename" => {
+                    #[allow(non_camel_case_types)]
+                    struct VolumeRenameSvc<T: ModalClient>(pub Arc<T>);
+                    impl<
+                        T: ModalClient,
+                    > tonic::server::UnaryService<super::VolumeRenameRequest>
+                    for VolumeRenameSvc<T> {
+                        type Response = ();
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VolumeRenameRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ModalClient>::volume_rename(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VolumeRenameSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -92,6 +92,7 @@ fn spec(plan: Plan, image: &Resolved) -> Result<SandboxSpec, Status> {
     spec.command = definition::command(plan.command, image.entrypoint(), image.command());
     spec.workdir = plan.workdir.or_else(|| image.config.workdir.clone());
     spec.limits = plan.limits;
+    spec.volumes = plan.volumes;
     spec.lifetime = Some(plan.lifetime);
     spec.idle_timeout = plan.idle_timeout;
     spec.name = plan.name;

@@ -10,13 +10,14 @@
 //! | `runtime_debug`, `verbose`, `preload_path_prefixes`, `resources.skip_num_threads_env_vars`, `scheduler_placement.nonpreemptible`, `direct_sandbox_commands_enabled` | accepted; nothing to do, since the server adds no logs and no variables, loads on demand, and never preempts |
 //! | `open_ports` | published on loopback of this machine while the server runs: TLS ends here with the server's certificate, unencrypted ones are plain TCP besides. At most 32 |
 //! | `readiness_probe` | tried until it passes once: every `interval_ms` (10 ms to 1 h), and when it fails for long at least every hundredth of the time waited |
+//! | `volume_mounts` | given exactly; `allow_background_commits` is taken, since every write is seen at once |
 //! | everything else | refused by name when set |
 
-use super::env::Env;
+use super::{env::Env, volume};
 use crate::{reach::Asked, status::unsupported};
-use openlattice_engine::Limits;
+use openlattice_engine::{Limits, VolumeMount};
 use openlattice_modal_proto::client::{
-    NetworkAccess, Resources, Sandbox, SchedulerPlacement, network_access::NetworkAccessType,
+    self as proto, NetworkAccess, Resources, Sandbox, SchedulerPlacement, network_access::NetworkAccessType,
     sandbox::OpenPortsOneof,
 };
 use std::{collections::HashMap, time::Duration};
@@ -36,6 +37,7 @@ pub(crate) struct Plan {
     pub(crate) lifetime: Duration,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) limits: Limits,
+    pub(crate) volumes: Vec<VolumeMount>,
     pub(crate) reach: Asked,
     pub(crate) secret_ids: Vec<String>,
     pub(crate) env: HashMap<String, String>,
@@ -104,7 +106,6 @@ pub(crate) fn read(definition: Sandbox) -> Result<Plan, Status> {
     )?;
     refuse(!nfs_mounts.is_empty(), "nfs_mounts", "leave network file systems out")?;
     refuse(!s3_mounts.is_empty(), "s3_mounts", "leave bucket mounts out")?;
-    refuse(!volume_mounts.is_empty(), "volume_mounts", "leave volumes out")?;
     refuse(!cloud_bucket_mounts.is_empty(), "cloud_bucket_mounts", "leave bucket mounts out")?;
     refuse(pty, "pty_info", "run the command without a terminal")?;
     refuse(cloud_provider != 0 || !cloud_provider_str.is_empty(), "cloud_provider", "leave the cloud out")?;
@@ -132,6 +133,7 @@ pub(crate) fn read(definition: Sandbox) -> Result<Plan, Status> {
     refuse_options(options.collect())?;
     refuse_placement(scheduler_placement)?;
 
+    let volumes = volume_mounts.into_iter().map(read_volume).collect::<Result<_, _>>()?;
     let reach = Asked::read(ports, readiness_probe)?;
     let mut warnings = Vec::new();
     read_network(network_access, block_network, &mut warnings)?;
@@ -144,11 +146,18 @@ pub(crate) fn read(definition: Sandbox) -> Result<Plan, Status> {
         lifetime: if timeout_secs == 0 { DEFAULT_LIFE } else { Duration::from_secs(timeout_secs.into()) },
         idle_timeout: idle_timeout_secs.filter(|secs| *secs > 0).map(|secs| Duration::from_secs(secs.into())),
         limits,
+        volumes,
         reach,
         secret_ids,
         env: environment_variables.unwrap_or_default().contents,
         warnings,
     })
+}
+
+fn read_volume(mount: proto::VolumeMount) -> Result<VolumeMount, Status> {
+    let proto::VolumeMount { volume_id, mount_path, allow_background_commits: _, read_only, sub_path } = mount;
+    let sub_path = sub_path.filter(|path| !path.is_empty());
+    Ok(VolumeMount { volume: volume::id(&volume_id)?, path: mount_path, read_only, sub_path })
 }
 
 fn refuse(asked: bool, field: &str, remedy: &str) -> Result<(), Status> {
@@ -256,7 +265,7 @@ pub(crate) fn joined(image: &Env, request: Env) -> Env {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use openlattice_modal_proto::client::{GpuConfig, PortSpecs, PtyInfo, VolumeMount};
+    use openlattice_modal_proto::client::{GpuConfig, PortSpecs, PtyInfo};
 
     /// What a client sends for a sandbox with nothing special.
     fn usual() -> Sandbox {
@@ -310,6 +319,24 @@ mod tests {
     }
 
     #[test]
+    fn volumes_are_taken_as_they_are_asked_for() {
+        let mount = proto::VolumeMount {
+            volume_id: "vo-1".into(),
+            mount_path: "/data".into(),
+            allow_background_commits: true,
+            read_only: true,
+            sub_path: Some("a/b".into()),
+        };
+        let plan = read(Sandbox { volume_mounts: vec![mount.clone()], ..usual() }).unwrap();
+        let taken = &plan.volumes[0];
+        assert_eq!((taken.volume.as_str(), taken.path.as_str(), taken.read_only), ("vo-1", "/data", true));
+        assert_eq!(taken.sub_path.as_deref(), Some("a/b"));
+        let wrong = proto::VolumeMount { volume_id: "../vo".into(), ..mount };
+        let error = read(Sandbox { volume_mounts: vec![wrong], ..usual() }).unwrap_err();
+        assert_eq!(error.code(), tonic::Code::NotFound);
+    }
+
+    #[test]
     fn a_reservation_alone_is_told() {
         let resources = Resources { memory_mb: 64, ..Default::default() };
         let plan = read(Sandbox { resources: Some(resources), ..usual() }).unwrap();
@@ -332,7 +359,6 @@ mod tests {
             ),
             (Sandbox { network_access: Some(allow), ..usual() }, "ALLOWLIST"),
             (Sandbox { scheduler_placement: Some(region), ..usual() }, "regions"),
-            (Sandbox { volume_mounts: vec![VolumeMount::default()], ..usual() }, "volume_mounts"),
             (Sandbox { mount_ids: vec!["mo-1".into()], ..usual() }, "mount_ids"),
             (
                 Sandbox { pty_info: Some(PtyInfo { enabled: true, ..Default::default() }), ..usual() },

@@ -13,6 +13,7 @@ mod sandbox;
 mod secret;
 mod snapshot;
 mod tunnels;
+mod volume;
 
 pub(crate) use create::Note;
 
@@ -165,13 +166,35 @@ impl ModalClient for Control {
 
     async fn volume_get_or_create(
         &self,
-        _: Request<proto::VolumeGetOrCreateRequest>,
+        request: Request<proto::VolumeGetOrCreateRequest>,
     ) -> Reply<proto::VolumeGetOrCreateResponse> {
-        Err(unsupported("VolumeGetOrCreate", "leave volumes out"))
+        volume::get_or_create(&self.0, request).await
     }
 
-    async fn volume_heartbeat(&self, _: Request<proto::VolumeHeartbeatRequest>) -> Reply<()> {
-        Err(unsupported("VolumeHeartbeat", "leave volumes out"))
+    async fn volume_heartbeat(&self, request: Request<proto::VolumeHeartbeatRequest>) -> Reply<()> {
+        volume::heartbeat(&self.0, request.into_inner()).await
+    }
+
+    async fn volume_get_by_id(
+        &self,
+        request: Request<proto::VolumeGetByIdRequest>,
+    ) -> Reply<proto::VolumeGetByIdResponse> {
+        volume::get_by_id(&self.0, request.into_inner()).await
+    }
+
+    async fn volume_list(
+        &self,
+        request: Request<proto::VolumeListRequest>,
+    ) -> Reply<proto::VolumeListResponse> {
+        volume::list(&self.0, request.into_inner()).await
+    }
+
+    async fn volume_delete(&self, request: Request<proto::VolumeDeleteRequest>) -> Reply<()> {
+        volume::delete(&self.0, request).await
+    }
+
+    async fn volume_rename(&self, request: Request<proto::VolumeRenameRequest>) -> Reply<()> {
+        volume::rename(&self.0, request.into_inner()).await
     }
 
     async fn proxy_get(&self, _: Request<proto::ProxyGetRequest>) -> Reply<proto::ProxyGetResponse> {

@@ -9,7 +9,11 @@ pub(crate) mod snapshot;
 pub(crate) mod stdin;
 mod stdio;
 
-use crate::{control::Reply, shared::Shared, status::unsupported};
+use crate::{
+    control::Reply,
+    shared::Shared,
+    status::{self, unsupported},
+};
 use futures_util::stream::BoxStream;
 use openlattice_engine::ExecId;
 use openlattice_modal_proto::{
@@ -165,9 +169,13 @@ impl TaskCommandRouter for Router {
 
     async fn task_reload_volumes(
         &self,
-        _: Request<proto::TaskReloadVolumesRequest>,
+        request: Request<proto::TaskReloadVolumesRequest>,
     ) -> Reply<proto::TaskReloadVolumesResponse> {
-        Err(unsupported("TaskReloadVolumes", "leave volumes out"))
+        let sandbox = Shared::task(&request, &request.get_ref().task_id)?;
+        main_container(&request.into_inner().container_id)?;
+        // Every write is seen at once; an unknown sandbox is still none.
+        self.0.engine.sandbox(&sandbox).await.map_err(status::from_engine)?;
+        Ok(Response::new(proto::TaskReloadVolumesResponse {}))
     }
 
     async fn task_set_network_access(

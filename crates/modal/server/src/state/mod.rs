@@ -8,7 +8,7 @@ mod replies;
 mod secrets;
 mod stdin;
 
-pub(crate) use apps::{App, AppKey};
+pub(crate) use apps::{App, AppKey, DEFAULT_ENVIRONMENT};
 pub(crate) use images::BuiltImage;
 pub(crate) use reach::PortNumbers;
 pub(crate) use secrets::{Secret, SecretSpec};

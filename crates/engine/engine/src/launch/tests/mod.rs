@@ -65,6 +65,7 @@ fn plan(dir: &Path, store: &str) -> LaunchPlan {
         result: fs::File::create(dir.join("result")).unwrap().into(),
         root_layers: vec![skeleton],
         usr_layers: Some(vec![mask]),
+        volumes: Vec::new(),
         hostname: "box".to_owned(),
         env: vec![("COLOUR".to_owned(), "green".to_owned())],
         workdir: "/".to_owned(),
