@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use openlattice::{Env, NetworkPolicy, ProvisionSpec};
+use openlattice::{Env, NetworkPolicy, ProvisionSpec, VolumeMount};
 
 use crate::failure::{Failure, Result};
 use crate::value;
@@ -30,6 +30,9 @@ pub(crate) struct NodeArguments {
     /// Bound on processes and threads
     #[arg(long, value_name = "N")]
     pids: Option<u32>,
+    /// Volume that appears at an absolute path, made when missing; may be given several times
+    #[arg(short = 'v', long = "volume", value_name = "NAME:/PATH[:ro]", value_parser = value::volume)]
+    volumes: Vec<VolumeMount>,
     /// What the node reaches [default: the provider's, see `capabilities`]
     #[arg(long, value_enum)]
     network: Option<NetworkArgument>,
@@ -65,6 +68,7 @@ impl NodeArguments {
         spec.resources.memory_limit_bytes = self.memory;
         spec.resources.cpu_limit_millis = self.cpus;
         spec.resources.pids_limit = self.pids;
+        spec.volumes.clone_from(&self.volumes);
         spec.network.policy = self.network.map(|network| match network {
             NetworkArgument::None => NetworkPolicy::Blocked,
             NetworkArgument::Open => NetworkPolicy::Open,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use openlattice::VolumeMount;
+
 /// Parses `30s`, `500ms`, `5m`, `1.5h` or a plain number of seconds; not zero.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
@@ -47,6 +49,30 @@ pub(crate) fn milli_cpus(text: &str) -> Result<u32, String> {
     u32::try_from(millis).map_err(|_| WRONG.to_owned())
 }
 
+/// Parses `NAME:/PATH`, `NAME:/PATH:ro` or `NAME:/PATH:rw`.
+pub(crate) fn volume(text: &str) -> Result<VolumeMount, String> {
+    const WRONG: &str = "write a volume like data:/data or data:/data:ro";
+    let (name, place) = text.split_once(':').ok_or(WRONG)?;
+    let (path, read_only) = match place.rsplit_once(':') {
+        Some((path, "ro")) => (path, true),
+        Some((path, "rw")) => (path, false),
+        Some(_) => return Err(WRONG.to_owned()),
+        None => (place, false),
+    };
+    if name.is_empty() || !path.starts_with('/') {
+        return Err(WRONG.to_owned());
+    }
+    Ok(VolumeMount { read_only, ..VolumeMount::new(name, path) })
+}
+
+/// Parses `NAME=VALUE`; the value may be empty and may contain `=`.
+pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write a tag like job=17".to_owned()),
+    }
+}
+
 /// A finite number of digits with at most one point.
 fn decimal(text: &str) -> Option<f64> {
     let digits = |c: char| c.is_ascii_digit() || c == '.';
@@ -75,6 +101,17 @@ mod tests {
         for bad in ["", "0", "0s", "s", "-1", "1y", "1e3", "inf", "nan", "1 s"] {
             assert!(duration(bad).is_err(), "{bad:?} was taken");
         }
+    }
+
+    #[test]
+    fn volumes_have_a_name_and_a_path() {
+        assert_eq!(volume("data:/data"), Ok(VolumeMount::new("data", "/data")));
+        assert!(volume("data:/data:ro").unwrap().read_only && !volume("data:/data:rw").unwrap().read_only);
+        for bad in ["", "data", ":/data", "data:", "data:relative", "data:/data:x", "/host:/data:ro:ro"] {
+            assert!(volume(bad).is_err(), "{bad:?} was taken");
+        }
+        assert_eq!(tag("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(tag("a").is_err() && tag("=b").is_err());
     }
 
     #[test]

@@ -27,6 +27,8 @@ mod refusal;
 mod secret;
 mod session;
 mod snapshot;
+mod tags;
+mod volumes;
 
 /// A future that a test is.
 type Running = Pin<Box<dyn Future<Output = Outcome>>>;
@@ -75,6 +77,8 @@ pub(crate) fn all() -> Vec<Behaviour> {
         refusal::all(),
         secret::all(),
         cancel::all(),
+        tags::all(),
+        volumes::all(),
     ]
     .into_iter()
     .flatten()

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use openlattice::{
-    Capabilities, ComputeProvider, ComputeProviderExt, ExecResult, ExecSpec, ListFilter, Node, ProvisionSpec,
-    Result, SandboxId, SandboxInfo, SandboxState, SnapshotRef, Timestamp,
+    Capabilities, ComputeProvider, ComputeProviderExt, ErrorKind, ExecResult, ExecSpec, ListFilter, Node,
+    ProvisionSpec, Result, SandboxId, SandboxInfo, SandboxState, SnapshotRef, Timestamp, Volumes,
 };
 
 use crate::candidate::{Candidate, Settings};
@@ -22,6 +22,7 @@ pub(crate) struct Case {
     candidate: Arc<Candidate>,
     token: String,
     made: Arc<Mutex<Vec<SandboxId>>>,
+    volumes: Arc<Mutex<Vec<String>>>,
 }
 
 impl Case {
@@ -30,7 +31,7 @@ impl Case {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let token = format!("t{}-{}-{number}", Timestamp::now().unix_millis(), std::process::id());
-        Self { candidate, token, made: Arc::default() }
+        Self { candidate, token, made: Arc::default(), volumes: Arc::default() }
     }
 
     /// Returns the provider.
@@ -111,6 +112,20 @@ impl Case {
         Ok(self.provider().node(info.id))
     }
 
+    /// Returns the extension that keeps volumes, where the provider has it.
+    pub(crate) fn volumes(&self) -> Option<Arc<dyn Volumes>> {
+        self.provider().extensions().get::<dyn Volumes>()
+    }
+
+    /// Makes a volume that the test's end removes, and returns its name.
+    pub(crate) async fn volume(&self, what: &str) -> Result<String, Failure> {
+        let name = self.unique(what);
+        let Some(volumes) = self.volumes() else { return failed("volumes are not there") };
+        volumes.create(&name).await?;
+        self.volumes.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
+        Ok(name)
+    }
+
     /// Has the test's end remove a sandbox that was made by other means.
     pub(crate) fn remember(&self, id: &SandboxId) {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).push(id.clone());
@@ -150,7 +165,24 @@ impl Case {
                 failure.get_or_insert(left);
             }
         }
+        if let Err(left) = self.remove_volumes().await {
+            failure.get_or_insert(left);
+        }
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Removes the volumes that the test made, after the sandboxes that have them.
+    async fn remove_volumes(&self) -> Result<(), Failure> {
+        let made = std::mem::take(&mut *self.volumes.lock().unwrap_or_else(PoisonError::into_inner));
+        let Some(volumes) = self.volumes().filter(|_| !made.is_empty()) else { return Ok(()) };
+        for name in made {
+            match volumes.remove(&name).await {
+                // The test has removed it.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                removed => removed?,
+            }
+        }
+        Ok(())
     }
 
     async fn remove(&self, id: &SandboxId) -> Result<(), Failure> {

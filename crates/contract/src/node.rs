@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Callbacks, ComputeProvider, ComputeProviderExt, ExecId, ExecResult, ExecSession, ExecSpec, Files,
-    Network, NodeFiles, NodeNetwork, NodeTags, Result, SandboxId, SandboxInfo, SnapshotRef, SnapshotSpec, Tags,
+    Network, NodeFiles, NodeNetwork, NodeTags, Result, SandboxId, SandboxInfo, SnapshotRef, SnapshotSpec,
+    Tags,
 };
 
 /// Names a node so that another process can find it.

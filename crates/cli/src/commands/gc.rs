@@ -9,7 +9,7 @@ use crate::output;
 
 /// End nodes whose owner is gone and remove what nothing uses
 ///
-/// On the local store it also removes the folders of ended nodes with their output, expired images, and what a crash left
+/// On the local store it also removes the folders of ended nodes with their output, expired images and nameless volumes, and what a crash left
 /// half made.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -39,7 +39,8 @@ async fn local(context: &Context) -> Result<()> {
         output::print_line(&format!("ended {id}"))?;
     }
     let removed = report.removed.iter().map(ToString::to_string);
-    for id in removed.chain(report.images.iter().map(ToString::to_string)) {
+    let removed = removed.chain(report.images.iter().map(ToString::to_string));
+    for id in removed.chain(report.volumes.iter().map(ToString::to_string)) {
         output::print_line(&format!("removed {id}"))?;
     }
     Ok(())

@@ -14,6 +14,8 @@ pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod snapshot;
+pub(crate) mod tag;
+pub(crate) mod volume;
 
 use crate::arguments::{Arguments, Command};
 use crate::context::Context;
@@ -33,6 +35,8 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<u8> {
         Command::Snapshot(command) => command.run(&context).await.map(|()| 0),
         Command::Cp(command) => command.run(&context).await.map(|()| 0),
         Command::Serve(command) => command.run(&context).await.map(|()| 0),
+        Command::Tag(command) => command.run(&context).await.map(|()| 0),
+        Command::Volume(command) => command.run(&context).await.map(|()| 0),
         Command::Images(command) => command.run(&context).await.map(|()| 0),
         Command::Gc(command) => command.run(&context).await.map(|()| 0),
         Command::Capabilities(command) => command.run(&context).await.map(|()| 0),

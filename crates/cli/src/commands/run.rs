@@ -27,7 +27,8 @@ const LEFT_BEHIND_SECONDS: u64 = 60;
 #[command(after_help = "\
 Example:
   lattice run -e GREETING=hello --timeout 30s -- sh -c 'echo $GREETING; exit 7'
-  echo data | lattice run --memory 256m -- wc -c")]
+  echo data | lattice run --memory 256m -- wc -c
+  lattice volume create data && lattice run -v data:/data -- sh -c 'date > /data/last'")]
 pub(crate) struct Run {
     #[command(flatten)]
     node: NodeArguments,

@@ -2,7 +2,7 @@
 
 use crate::store::{Store, bare};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "create",
     "exec",
@@ -13,6 +13,8 @@ const COMMANDS: [&str; 13] = [
     "cp",
     "serve",
     "images",
+    "volume",
+    "tag",
     "gc",
     "doctor",
     "capabilities",

@@ -10,3 +10,4 @@ mod run;
 mod serve;
 mod signals;
 mod store;
+mod volumes;

@@ -81,7 +81,9 @@ impl Error {
         let kind = match source.kind() {
             io::ErrorKind::NotFound => ErrorKind::NotFound,
             io::ErrorKind::AlreadyExists => ErrorKind::AlreadyExists,
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::PermissionDenied,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                ErrorKind::PermissionDenied
+            }
             io::ErrorKind::IsADirectory => ErrorKind::IsDirectory,
             io::ErrorKind::NotADirectory => ErrorKind::NotDirectory,
             io::ErrorKind::DirectoryNotEmpty => ErrorKind::DirectoryNotEmpty,

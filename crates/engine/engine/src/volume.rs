@@ -220,7 +220,10 @@ pub(crate) fn collect(inner: &Inner, report: &mut crate::GcReport) -> Result<()>
             }
             // In use, or removed by somebody else meanwhile.
             Err(error)
-                if matches!(error.kind(), crate::ErrorKind::FailedPrecondition | crate::ErrorKind::NotFound) => {}
+                if matches!(
+                    error.kind(),
+                    crate::ErrorKind::FailedPrecondition | crate::ErrorKind::NotFound
+                ) => {}
             Err(error) => return Err(error),
         }
     }
@@ -248,8 +251,10 @@ mod tests {
     async fn a_crash_at_any_point_is_finished_by_the_next_user() {
         let dir = tempfile::tempdir().unwrap();
         let Some(engine) = engine(dir.path()).await else { return };
-        let (kept, going) =
-            (engine.create_volume(named("a")).await.unwrap(), engine.create_volume(named("b")).await.unwrap());
+        let (kept, going) = (
+            engine.create_volume(named("a")).await.unwrap(),
+            engine.create_volume(named("b")).await.unwrap(),
+        );
         let store = &engine.inner().store;
         // Between the row and the folder, and between the folder and its owner.
         fs::remove_dir(store.volume_dir(&kept.id)).unwrap();

@@ -16,10 +16,8 @@ type Tags = BTreeMap<String, String>;
 /// Refuses tags of the caller's that could be taken for a mark.
 pub(crate) fn check_tags(operation: &'static str, tags: &Tags) -> Result<()> {
     match tags.keys().find(|name| name.starts_with(RESERVED)) {
-        Some(name) => {
-            Err(Error::invalid(operation, "tags", format_args!("has {name:?}, which is reserved"))
-                .with_hint(format!("use names that do not start with {RESERVED:?}")))
-        }
+        Some(name) => Err(Error::invalid(operation, "tags", format_args!("has {name:?}, which is reserved"))
+            .with_hint(format!("use names that do not start with {RESERVED:?}"))),
         None => Ok(()),
     }
 }

@@ -44,7 +44,9 @@ impl Tags for LocalTags {
         if pending::is_pending(&found.tags) {
             // Its labels are those of its provision until that has succeeded.
             let message = format!("sandbox {id} is being provisioned");
-            return Err(Error::new(ErrorKind::FailedPrecondition, attempt.0, message).with_subject(Subject::Sandbox));
+            return Err(
+                Error::new(ErrorKind::FailedPrecondition, attempt.0, message).with_subject(Subject::Sandbox)
+            );
         }
         self.engine.set_tags(&found.id, tags).await.map_err(attempt.on(Subject::Sandbox))
     }

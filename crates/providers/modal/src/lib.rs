@@ -19,7 +19,7 @@
 //! # }
 //! ```
 //!
-//! Capabilities describe the server that the configuration names. Modal's own offers GPUs, ports, volumes and filtered
+//! Capabilities describe the server that the configuration names. Modal's own offers GPUs, registries and filtered
 //! networks; of another server only what this project's server gives is declared, and the rest is refused before anything is sent.
 //!
 //! What is not here: the wire (`openlattice-modal-client`), retries beyond the wire's own (`openlattice-layers`).

@@ -23,7 +23,8 @@ impl ModalVolumes {
 #[async_trait]
 impl Volumes for ModalVolumes {
     async fn create(&self, name: &str) -> Result<VolumeInfo> {
-        let made = self.account.client.create_volume(name).await.map_err(about(Attempt("create volume"), name))?;
+        let made =
+            self.account.client.create_volume(name).await.map_err(about(Attempt("create volume"), name))?;
         Ok(volume_info(made))
     }
 
@@ -46,7 +47,8 @@ pub(crate) fn about(attempt: Attempt, name: &str) -> impl Fn(modal::Error) -> Er
 
 fn volume_info(volume: modal::Volume) -> VolumeInfo {
     let made = Duration::try_from_secs_f64(volume.created_at).ok().filter(|since| !since.is_zero());
-    let created_at = made.and_then(|since| i64::try_from(since.as_millis()).ok()).map(Timestamp::from_unix_millis);
+    let created_at =
+        made.and_then(|since| i64::try_from(since.as_millis()).ok()).map(Timestamp::from_unix_millis);
     VolumeInfo { name: volume.name, id: volume.id, created_at }
 }
 

@@ -24,7 +24,8 @@ pub(crate) fn placed(mounts: &[VolumeMount]) -> Result<Vec<VolumeMount>> {
     for mount in mounts {
         let path = place(&mount.path)?;
         if let Some(other) = placed.iter().find(|other| overlap(&other.path, &path)) {
-            let message = format!("the volumes at {:?} and {path:?} lie in one another: keep them apart", other.path);
+            let message =
+                format!("the volumes at {:?} and {path:?} lie in one another: keep them apart", other.path);
             return Err(Error::invalid(message));
         }
         let sub_path = mount.sub_path.as_deref().map(sub_path).transpose()?.flatten();
@@ -36,7 +37,9 @@ pub(crate) fn placed(mounts: &[VolumeMount]) -> Result<Vec<VolumeMount>> {
 fn place(path: &str) -> Result<String> {
     let parts = parts(path).filter(|_| path.starts_with('/'));
     let parts = parts.ok_or_else(|| {
-        Error::invalid(format!("{path:?} is no place for a volume: give an absolute path without `.` and `..`"))
+        Error::invalid(format!(
+            "{path:?} is no place for a volume: give an absolute path without `.` and `..`"
+        ))
     })?;
     let place = format!("/{}", parts.join("/"));
     if parts.is_empty() || RESERVED.iter().any(|reserved| is_in(&place, reserved)) {
@@ -51,7 +54,9 @@ fn place(path: &str) -> Result<String> {
 /// Without leading slash; nothing for the whole volume.
 fn sub_path(path: &str) -> Result<Option<String>> {
     let parts = parts(path).ok_or_else(|| {
-        Error::invalid(format!("{path:?} is no folder of a volume: give its path in the volume without `.` and `..`"))
+        Error::invalid(format!(
+            "{path:?} is no folder of a volume: give its path in the volume without `.` and `..`"
+        ))
     })?;
     Ok((!parts.is_empty()).then(|| parts.join("/")))
 }
@@ -106,7 +111,9 @@ mod tests {
 
     #[test]
     fn places_that_would_cover_what_must_stay_are_refused() {
-        for bad in ["", "data", "/", "//", "/.", "/a/../b", "/proc", "/proc/self", "/sys/", "/dev/shm", "/a\0"] {
+        for bad in
+            ["", "data", "/", "//", "/.", "/a/../b", "/proc", "/proc/self", "/sys/", "/dev/shm", "/a\0"]
+        {
             assert!(placed(&[mount(bad, None)]).is_err(), "{bad:?} was taken");
         }
         for bad in ["..", "a/../b", "", "a\0"] {

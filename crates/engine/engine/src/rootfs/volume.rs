@@ -17,7 +17,8 @@ pub(super) fn mount(volume: &VolumePlan) -> Result<OwnedFd> {
     let whole = openat(CWD, &volume.dir, DIRECTORY, Mode::empty())
         .map_err(|e| Error::io(format!("cannot open the volume {}", volume.dir.display()), e))?;
     let folder = match &volume.sub_path {
-        Some(path) => descend(whole.as_fd(), path).map_err(|(part, e)| in_the_way("the volume's folder", path, part, e))?,
+        Some(path) => descend(whole.as_fd(), path)
+            .map_err(|(part, e)| in_the_way("the volume's folder", path, part, e))?,
         None => whole,
     };
     try_mount(&folder, volume.read_only)
@@ -25,7 +26,8 @@ pub(super) fn mount(volume: &VolumePlan) -> Result<OwnedFd> {
 }
 
 fn try_mount(folder: &OwnedFd, read_only: bool) -> std::io::Result<OwnedFd> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let mount = open_tree(folder, c"", flags)?;
     openlattice_sys::restrict(mount.as_fd(), read_only)?;
     Ok(mount)
@@ -33,10 +35,13 @@ fn try_mount(folder: &OwnedFd, read_only: bool) -> std::io::Result<OwnedFd> {
 
 /// Makes the directory `path` below `tree` where it is missing; nothing in the sandbox runs yet. `shown` is its path inside.
 pub(super) fn make_place(tree: BorrowedFd<'_>, path: &str, shown: &str) -> Result<()> {
-    descend(tree, path).map(|_place| ()).map_err(|(part, e)| in_the_way("the place of a volume", shown, part, e))
+    descend(tree, path)
+        .map(|_place| ())
+        .map_err(|(part, e)| in_the_way("the place of a volume", shown, part, e))
 }
 
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags =
+    OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Opens a directory name by name, so that no link is followed, and makes what is missing. An error comes with the name it is about.
 fn descend<'a>(from: BorrowedFd<'_>, path: &'a str) -> Result<OwnedFd, (&'a str, Errno)> {

@@ -83,7 +83,8 @@ const STEPS: [&str; 2] = [V1, V2];
 pub(super) fn migrate(db: &Connection) -> Result<()> {
     let found =
         db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).map_err(super::db_error)?;
-    let steps = usize::try_from(found).ok().and_then(|found| STEPS.get(found..)).ok_or_else(|| newer(found))?;
+    let steps =
+        usize::try_from(found).ok().and_then(|found| STEPS.get(found..)).ok_or_else(|| newer(found))?;
     if steps.is_empty() {
         return Ok(());
     }
@@ -92,8 +93,9 @@ pub(super) fn migrate(db: &Connection) -> Result<()> {
 }
 
 fn newer(found: i64) -> Error {
-    let message =
-        format!("the store's database has layout {found}, this version knows up to {VERSION}: use a newer one");
+    let message = format!(
+        "the store's database has layout {found}, this version knows up to {VERSION}: use a newer one"
+    );
     Error::new(ErrorKind::Unsupported, message)
 }
 

@@ -19,10 +19,16 @@ impl Store {
             let latest: Option<i64> =
                 db.query_row("SELECT max(created_ns) FROM volumes", [], |row| row.get(0))?;
             let created = clock::now_ns().max(latest.map_or(0, |latest| latest + 1));
-            let sql = "INSERT INTO volumes (id, scope, name, created_ns, expires_ns) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let sql =
+                "INSERT INTO volumes (id, scope, name, created_ns, expires_ns) VALUES (?1, ?2, ?3, ?4, ?5)";
             let expires = info.expires_at.map(clock::to_ns);
-            let inserted =
-                db.prepare_cached(sql)?.execute(params![info.id.as_str(), info.scope, info.name, created, expires]);
+            let inserted = db.prepare_cached(sql)?.execute(params![
+                info.id.as_str(),
+                info.scope,
+                info.name,
+                created,
+                expires
+            ]);
             inserted.map_err(|error| conflict(info.name.as_deref(), error))?;
             Ok::<_, Error>(clock::from_ns(created))
         })?;
@@ -67,7 +73,8 @@ impl Store {
     pub(crate) fn rename_volume(&self, id: &VolumeId, name: &str) -> Result<()> {
         self.write_durably(|db| {
             require(db, id)?;
-            let renamed = db.execute("UPDATE volumes SET name = ?2 WHERE id = ?1", params![id.as_str(), name]);
+            let renamed =
+                db.execute("UPDATE volumes SET name = ?2 WHERE id = ?1", params![id.as_str(), name]);
             renamed.map(drop).map_err(|error| conflict(Some(name), error))
         })
     }
@@ -101,14 +108,17 @@ impl Store {
 
     /// Forgets one whose folder is gone.
     pub(crate) fn delete_volume(&self, id: &VolumeId) -> Result<()> {
-        self.write(|db| db.prepare_cached("DELETE FROM volumes WHERE id = ?1 AND doomed = 1")?.execute([id.as_str()]))?;
+        self.write(|db| {
+            db.prepare_cached("DELETE FROM volumes WHERE id = ?1 AND doomed = 1")?.execute([id.as_str()])
+        })?;
         Ok(())
     }
 }
 
 /// `NotFound` when there is no such volume.
 pub(super) fn require(db: &Connection, id: &VolumeId) -> Result<()> {
-    let known = db.prepare_cached("SELECT 1 FROM volumes WHERE id = ?1 AND doomed = 0")?.exists([id.as_str()])?;
+    let known =
+        db.prepare_cached("SELECT 1 FROM volumes WHERE id = ?1 AND doomed = 0")?.exists([id.as_str()])?;
     if known { Ok(()) } else { Err(no_volume(id)) }
 }
 

@@ -45,12 +45,23 @@ async fn links_in_a_volume_lead_nowhere_outside() {
     let Some((target, volume)) = target().await else { return };
     let secret = target.store.path().join("id");
     let secret = secret.to_str().unwrap();
-    let script = format!("cd /data; ln -s {secret} id; ln -s / root; ln -s ../../../../../../../.. up; ln -s /proc/1/root proc");
+    let script = format!(
+        "cd /data; ln -s {secret} id; ln -s / root; ln -s ../../../../../../../.. up; ln -s /proc/1/root proc"
+    );
     target.sh(&script).await.ok();
     let files = target.store.engine.files(target.id());
     let id = target.store.engine.store_id();
-    for path in ["/data/id".to_owned(), format!("/data/root{secret}"), format!("/data/up{secret}"), format!("/data/proc{secret}")] {
-        assert_ne!(files.read(&path).await.map_err(|error| error.kind()), Ok(format!("{id}\n").into()), "{path}");
+    for path in [
+        "/data/id".to_owned(),
+        format!("/data/root{secret}"),
+        format!("/data/up{secret}"),
+        format!("/data/proc{secret}"),
+    ] {
+        assert_ne!(
+            files.read(&path).await.map_err(|error| error.kind()),
+            Ok(format!("{id}\n").into()),
+            "{path}"
+        );
         assert_ne!(target.sh(&format!("cat {path}")).await.stdout.trim(), id, "{path}");
     }
     // A folder of the volume that is a link is no folder of it.
@@ -64,7 +75,10 @@ async fn links_in_a_volume_lead_nowhere_outside() {
 #[tokio::test]
 async fn set_id_bits_and_devices_in_a_volume_have_no_effect() {
     let Some((target, volume)) = target().await else { return };
-    target.sh("cd /data; cp /usr/bin/id /usr/bin/cat .; chmod 4755 id cat; touch secret; chmod 600 secret").await.ok();
+    target
+        .sh("cd /data; cp /usr/bin/id /usr/bin/cat .; chmod 4755 id cat; touch secret; chmod 600 secret")
+        .await
+        .ok();
     assert!(!target.sh_as(1000, "/data/id").await.ok().contains("euid"));
     assert_ne!(target.sh_as(1000, "/data/cat /data/secret").await.stderr, "");
     assert_ne!(target.sh("mknod /data/mem c 1 1; mknod /data/disk b 8 0").await.stderr, "");
@@ -85,7 +99,9 @@ async fn hard_links_do_not_cross_the_edge_of_a_volume() {
     let Some((target, volume)) = target().await else { return };
     let other = target.store.engine.create(spec(&volume, "/data", Some("part"))).await.unwrap();
     target.sh("echo 1 > /srv/file; echo 2 > /data/file; echo 3 > /data/part/file").await.ok();
-    for (from, to) in [("/srv/file", "/data/link"), ("/data/file", "/srv/link"), ("/etc/passwd", "/data/link")] {
+    for (from, to) in
+        [("/srv/file", "/data/link"), ("/data/file", "/srv/link"), ("/etc/passwd", "/data/link")]
+    {
         let tried = target.sh(&format!("ln {from} {to}")).await;
         assert!(tried.stderr.contains("cross-device") || tried.stderr.contains("Invalid"), "{tried:?}");
     }
@@ -116,8 +132,14 @@ async fn a_volume_cannot_be_unmounted_or_opened_for_writing() {
     let mut spec = spec(&volume, "/data", None);
     spec.volumes[0].read_only = true;
     let target = Target { info: store.engine.create(spec).await.unwrap(), store };
-    let tried = target.sh("umount /data; mount -o remount,rw,bind /data; mount -o remount,suid,dev /data; touch /data/x").await;
-    assert_eq!(target.sh("ls -A /data; grep -c ' /data ' /proc/self/mountinfo").await.ok(), "1\n", "{tried:?}");
+    let tried = target
+        .sh("umount /data; mount -o remount,rw,bind /data; mount -o remount,suid,dev /data; touch /data/x")
+        .await;
+    assert_eq!(
+        target.sh("ls -A /data; grep -c ' /data ' /proc/self/mountinfo").await.ok(),
+        "1\n",
+        "{tried:?}"
+    );
     assert!(target.sh("grep ' /data ' /proc/self/mountinfo").await.ok().contains("ro,nosuid,nodev"));
     target.must_fail("namespaces").await;
     target.close().await;

@@ -33,7 +33,10 @@ async fn two_sandboxes_see_each_others_writes() {
     let volume = volume(&store, "shared").await;
     let one = sandbox(&store, &[mount(&volume, "/mnt/deep/data")]).await;
     let other = sandbox(&store, &[mount(&volume, "/usr/local/data")]).await;
-    store.sh(&one.id, "cd /mnt/deep/data; echo said > file; chown 7:8 file; mkdir d; stat -c %u:%g .").await.ok();
+    store
+        .sh(&one.id, "cd /mnt/deep/data; echo said > file; chown 7:8 file; mkdir d; stat -c %u:%g .")
+        .await
+        .ok();
     let seen = store.sh(&other.id, "cd /usr/local/data; cat file; stat -c %u:%g file . ; rmdir d").await;
     assert_eq!(seen.ok(), "said\n7:8\n0:0\n");
     assert_eq!(store.sh(&one.id, "ls /mnt/deep/data").await.ok(), "file\n");
@@ -63,7 +66,9 @@ async fn a_read_only_volume_refuses_writes() {
     let writer = sandbox(&store, &[mount(&volume, "/data")]).await;
     store.sh(&writer.id, "echo 1 > /data/file").await.ok();
     let reader = sandbox(&store, &[VolumeMount { read_only: true, ..mount(&volume, "/data") }]).await;
-    let tried = store.sh(&reader.id, "cat /data/file; echo 2 > /data/file; rm /data/file; touch /data/x; chmod 0 /data").await;
+    let tried = store
+        .sh(&reader.id, "cat /data/file; echo 2 > /data/file; rm /data/file; touch /data/x; chmod 0 /data")
+        .await;
     assert_eq!((tried.stdout.as_str(), tried.stderr.matches("Read-only").count()), ("1\n", 4), "{tried:?}");
     assert_eq!(store.sh(&writer.id, "cat /data/file; ls /data").await.ok(), "1\nfile\n");
     let files = store.engine.files(&reader.id);
@@ -80,7 +85,8 @@ async fn a_folder_of_a_volume_can_appear_instead_of_the_whole() {
     let part = VolumeMount { sub_path: Some("/users/one".to_owned()), ..mount(&volume, "/home") };
     let (whole, part) = (sandbox(&store, &[mount(&volume, "/all")]).await, sandbox(&store, &[part]).await);
     store.sh(&part.id, "echo mine > /home/file; ls -a /home/.. | grep -c users").await;
-    let seen = store.sh(&whole.id, "cat /all/users/one/file; stat -c '%u %a' /all/users /all/users/one").await;
+    let seen =
+        store.sh(&whole.id, "cat /all/users/one/file; stat -c '%u %a' /all/users /all/users/one").await;
     assert_eq!(seen.ok(), "mine\n0 755\n0 755\n");
     store.close().await;
 }
@@ -92,7 +98,10 @@ async fn the_file_tools_see_volumes_as_processes_do() {
     let info = sandbox(&store, &[mount(&volume, "/data")]).await;
     let files = store.engine.files(&info.id);
     files.write("/data/a/b/file", "from outside".into()).await.unwrap();
-    assert_eq!(store.sh(&info.id, "cd /data/a/b; cat file; stat -c %u:%g:%a file .").await.ok(), "from outside0:0:644\n0:0:755\n");
+    assert_eq!(
+        store.sh(&info.id, "cd /data/a/b; cat file; stat -c %u:%g:%a file .").await.ok(),
+        "from outside0:0:644\n0:0:755\n"
+    );
     store.sh(&info.id, "mv /data/a /data/c; ln -s /etc/hostname /data/link; mkfifo /data/fifo").await.ok();
     assert_eq!(files.read("/data/c/b/file").await.unwrap(), "from outside");
     let kinds: Vec<_> = files.list("/data").await.unwrap().into_iter().map(|f| (f.name, f.kind)).collect();
@@ -146,15 +155,28 @@ async fn a_sandbox_that_cannot_have_its_volume_leaves_nothing() {
     let known = volume(&store, "v").await;
     let unknown = VolumeMount { volume: VolumeId::parse("vo-unknown").unwrap(), ..mount(&known, "/data") };
     let error = store.engine.create(with(&[unknown])).await.unwrap_err();
-    assert_eq!((error.kind(), error.to_string().contains("vo-unknown")), (ErrorKind::NotFound, true), "{error}");
+    assert_eq!(
+        (error.kind(), error.to_string().contains("vo-unknown")),
+        (ErrorKind::NotFound, true),
+        "{error}"
+    );
     for (path, other) in [("/proc/x", None), ("/", None), ("/data", Some("/data/x")), ("data", None)] {
-        let mounts: Vec<_> = [Some(path), other].into_iter().flatten().map(|path| mount(&known, path)).collect();
+        let mounts: Vec<_> =
+            [Some(path), other].into_iter().flatten().map(|path| mount(&known, path)).collect();
         let error = store.engine.create(with(&mounts)).await.unwrap_err();
-        assert_eq!((error.kind(), error.to_string().contains(path)), (ErrorKind::InvalidArgument, true), "{error}");
+        assert_eq!(
+            (error.kind(), error.to_string().contains(path)),
+            (ErrorKind::InvalidArgument, true),
+            "{error}"
+        );
     }
     for path in ["/etc/passwd", "/bin/x", "/etc/group/x"] {
         let error = store.engine.create(with(&[mount(&known, path)])).await.unwrap_err();
-        assert_eq!((error.kind(), error.to_string().contains(path)), (ErrorKind::InvalidArgument, true), "{error}");
+        assert_eq!(
+            (error.kind(), error.to_string().contains(path)),
+            (ErrorKind::InvalidArgument, true),
+            "{error}"
+        );
     }
     let all = SandboxFilter { include_ended: true, ..SandboxFilter::default() };
     assert!(store.engine.sandboxes(&all).await.unwrap().is_empty());

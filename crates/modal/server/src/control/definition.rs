@@ -155,7 +155,8 @@ pub(crate) fn read(definition: Sandbox) -> Result<Plan, Status> {
 }
 
 fn read_volume(mount: proto::VolumeMount) -> Result<VolumeMount, Status> {
-    let proto::VolumeMount { volume_id, mount_path, allow_background_commits: _, read_only, sub_path } = mount;
+    let proto::VolumeMount { volume_id, mount_path, allow_background_commits: _, read_only, sub_path } =
+        mount;
     let sub_path = sub_path.filter(|path| !path.is_empty());
     Ok(VolumeMount { volume: volume::id(&volume_id)?, path: mount_path, read_only, sub_path })
 }

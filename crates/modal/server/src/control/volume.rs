@@ -62,7 +62,9 @@ async fn create(shared: &Shared, scope: String, name: String, existing: bool) ->
     let mut spec = VolumeSpec::default();
     (spec.name, spec.scope) = (Some(name.clone()), scope.clone());
     match shared.engine.create_volume(spec).await {
-        Err(error) if existing && error.kind() == ErrorKind::AlreadyExists => by_name(shared, &scope, &name).await,
+        Err(error) if existing && error.kind() == ErrorKind::AlreadyExists => {
+            by_name(shared, &scope, &name).await
+        }
         made => made.map_err(status::from_engine),
     }
 }

@@ -183,8 +183,8 @@ async fn what_is_not_offered_says_so() {
     let store = Arc::new(Store::new());
     let server = store.open().await;
     let mut scene = Scene::new(&server, store).await;
-    let volume = proto::VolumeGetOrCreateRequest { deployment_name: "v".into(), ..Default::default() };
-    assert_eq!(scene.control.volume_get_or_create(volume).await.unwrap_err().code(), Code::Unimplemented);
+    let proxy = proto::ProxyGetRequest { name: "p".into(), ..Default::default() };
+    assert_eq!(scene.control.proxy_get(proxy).await.unwrap_err().code(), Code::Unimplemented);
     let gpu = proto::GpuConfig { gpu_type: "H100".into(), count: 1, ..Default::default() };
     let mut request = scene.request(&[]);
     request.definition.as_mut().unwrap().resources =

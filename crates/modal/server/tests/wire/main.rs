@@ -13,3 +13,4 @@ mod fixture;
 mod listener;
 mod reach;
 mod sandbox;
+mod volume;

@@ -1,0 +1,64 @@
+//! `lattice tag`.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use openlattice::{ErrorKind, SandboxId, Tags};
+
+use super::exec::SandboxIdArgument;
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::{output, value};
+
+/// Show the tags of a node, or replace them all
+///
+/// Without tags it only shows what the node has. With some, the node has these and no others from then on.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  lattice tag sb-0123 job=17 stage=test
+  lattice tag sb-0123 --json
+  lattice tag sb-0123 --clear")]
+pub(crate) struct Tag {
+    /// The node
+    id: SandboxIdArgument,
+    /// All tags that the node is to have
+    #[arg(value_name = "K=V", value_parser = value::tag, conflicts_with = "clear")]
+    tags: Vec<(String, String)>,
+    /// Take all tags away
+    #[arg(long)]
+    clear: bool,
+    /// As a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Tag {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let provider = context.provider().await?;
+        let tags = provider.extensions().get::<dyn Tags>().ok_or_else(|| {
+            let text = format!("the provider {} does not change the tags of a node", provider.name());
+            Failure::new(ErrorKind::Unsupported, text)
+        })?;
+        let id = SandboxId::new(self.id);
+        if self.clear || !self.tags.is_empty() {
+            tags.set(&id, map(self.tags)?).await?;
+        }
+        let now = tags.get(&id).await?;
+        if self.json {
+            return output::print_json(&now);
+        }
+        now.iter().try_for_each(|(name, value)| output::print_line(&format!("{name}={value}")))
+    }
+}
+
+/// Tags as a map; a name may come once.
+fn map(tags: Vec<(String, String)>) -> Result<BTreeMap<String, String>> {
+    let mut map = BTreeMap::new();
+    for (name, value) in tags {
+        if map.insert(name.clone(), value).is_some() {
+            return Err(Failure::invalid(format!("the tag {name:?} is given twice\nhint: give it once")));
+        }
+    }
+    Ok(map)
+}
