@@ -12,6 +12,8 @@ use crate::sys::{self, Errno, Fd};
 pub(crate) struct Ends {
     /// Becomes 0, 1, 2.
     pub(crate) standard: [i32; 3],
+    /// They are the line of a terminal, which is to be the command's own.
+    pub(crate) terminal: bool,
     /// Where a failure is reported.
     pub(crate) report: i32,
 }
@@ -41,11 +43,14 @@ fn become_command(
 ) -> Result<(), Failure> {
     let argv = environment::arguments(command.argv).at(stage::RESOURCES)?;
     let envp =
-        environment::environment(plan.environment, command.environment, command.uid).at(stage::RESOURCES)?;
+        environment::environment(plan.environment, command.environment, command.uid, ends.terminal).at(stage::RESOURCES)?;
     sys::set_capabilities(setup::permitted(plan), setup::permitted(plan)).at(stage::PRIVILEGES)?;
     join_groups(&handles.tasks).at(stage::CGROUP)?;
     sys::setsid();
     place_descriptors(ends, report).at(stage::RESOURCES)?;
+    if ends.terminal {
+        take_terminal(command).at(stage::TERMINAL)?;
+    }
     take_identity(plan, command).at(stage::PRIVILEGES)?;
     enter_directory(command).at(stage::CWD)?;
     sys::set_signal_mask(0).at(stage::PRIVILEGES)?;
@@ -74,6 +79,13 @@ fn place_descriptors(ends: &Ends, report: &mut i32) -> sys::Result<()> {
         *report = REPORT;
     }
     sys::close_range(REPORT + 1, u32::MAX)
+}
+
+/// Makes the terminal on the standard descriptors the command's: its user's, who may open it again by name, and its session's.
+fn take_terminal(command: &Command<'_>) -> sys::Result<()> {
+    const STANDARD_INPUT: i32 = 0;
+    sys::set_owner(STANDARD_INPUT, command.uid)?;
+    sys::set_controlling(STANDARD_INPUT)
 }
 
 /// The command's limits, ids and capabilities. The bounding set and no_new_privs come from the agent.

@@ -87,6 +87,7 @@ fn simple(
             return Ok(reply.u64(tag::LENGTH, input.offset).u32(tag::EOF, u32::from(!input.pipe.is_some())));
         }
         op::SIGNAL => signal(server, index, &records).at(stage::PROTOCOL)?,
+        op::RESIZE => resize(server, index, &records).at(stage::PROTOCOL)?,
         _ => return Err(Failure { stage: stage::PROTOCOL, errno: Errno::ENOSYS }),
     }
     Ok(reply)
@@ -112,6 +113,15 @@ fn signal(server: &mut Server, index: usize, records: &Records<'_>) -> Result<()
         exec.flags |= flag::KILLED;
     }
     signals::signal_group(exec, signal as i32)
+}
+
+fn resize(server: &Server, index: usize, records: &Records<'_>) -> Result<()> {
+    let size = start::Size::parse(records)?.ok_or(Errno::EPROTO)?;
+    let exec = &server.execs[index];
+    if !exec.terminal.is_some() {
+        return Err(Errno::ENOTTY);
+    }
+    sys::set_size(exec.output[0].pipe.raw(), size.rows, size.columns)
 }
 
 fn send_root(server: &mut Server, waiter: Waiter) -> Result<()> {

@@ -72,15 +72,18 @@ pub(crate) fn arguments(argv: &[u8]) -> Result<Strings> {
     if list.count == 0 { Err(Errno::EINVAL) } else { Ok(list) }
 }
 
-/// The environment: the sandbox's, then the command's, then what every program expects.
-pub(crate) fn environment(base: &[u8], own: &[u8], uid: u32) -> Result<Strings> {
-    const DEFAULTS: usize = 2;
+/// The environment: the sandbox's, then the command's, then what every program expects, and at a terminal what kind that is.
+pub(crate) fn environment(base: &[u8], own: &[u8], uid: u32, terminal: bool) -> Result<Strings> {
+    const DEFAULTS: usize = 3;
     let mut list = Strings::new(strings(base).count() + strings(own).count() + DEFAULTS)?;
     for assignment in strings(base).chain(strings(own)) {
         list.set(assignment);
     }
     list.default(DEFAULT_PATH);
     list.default(if uid == 0 { c"HOME=/root" } else { c"HOME=/" });
+    if terminal {
+        list.default(c"TERM=xterm-256color");
+    }
     Ok(list)
 }
 

@@ -23,7 +23,7 @@ pub(crate) enum State {
 /// One output.
 #[repr(C)]
 pub(crate) struct Stream {
-    /// Our end of the pipe.
+    /// Our end of the pipe, or of the terminal.
     pub(crate) pipe: Fd,
     /// File that keeps it.
     pub(crate) spool: Fd,
@@ -36,7 +36,7 @@ pub(crate) struct Stream {
 /// The input.
 #[repr(C)]
 pub(crate) struct Input {
-    /// Our end of the pipe; none when closed.
+    /// Our end of the pipe, or of the terminal; none when closed.
     pub(crate) pipe: Fd,
     /// File that it comes from.
     pub(crate) spool: Fd,
@@ -48,6 +48,10 @@ pub(crate) struct Input {
     pub(crate) eof: bool,
     /// The pipe was full and is watched.
     pub(crate) armed: bool,
+    /// Bytes handed over that are off the disk.
+    pub(crate) forgotten: u64,
+    /// What was handed over ends within a line.
+    pub(crate) within_line: bool,
 }
 
 /// Who waits for the start.
@@ -78,6 +82,8 @@ pub(crate) struct Exec {
     pub(crate) status: Fd,
     /// v2 group.
     pub(crate) cgroup: Fd,
+    /// The line of its terminal, held open while it lives, so that a command that closes it and opens it again finds it as it was.
+    pub(crate) terminal: Fd,
     pub(crate) input: Input,
     pub(crate) output: [Stream; 2],
     /// Most bytes of an output; 0 = no bound.

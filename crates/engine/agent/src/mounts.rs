@@ -22,7 +22,8 @@ pub(crate) fn assemble(plan: &Plan, handles: &mut Handles, sysfs: &Fd) -> Result
     }
     attach(&root, c"/proc", &proc)?;
     attach(&root, c"/sys", sysfs)?;
-    attach(&root, c"/dev/pts", &terminals()?)?;
+    handles.terminals = terminals()?;
+    attach(&root, c"/dev/pts", &handles.terminals)?;
     attach(&root, c"/dev/shm", &shared_memory(plan.records.u64(tag::SHM_SIZE)?)?)
 }
 

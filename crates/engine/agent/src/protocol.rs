@@ -8,7 +8,9 @@
 //! Unknown tags are skipped, so that either side may be the newer one.
 
 /// Version of the messages and of the two status records; a front talks to the two versions before its own.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// From this version on an agent gives terminals (`tag::SIZE` in a body, `op::RESIZE`); an older one skips what it does not know.
+pub const TERMINALS_SINCE: u32 = 2;
 /// Longest packet in bytes, header included.
 pub const MAX_PACKET: usize = 4096;
 /// Most descriptors in one packet.
@@ -69,6 +71,9 @@ pub mod op {
     pub const ROOT: u32 = 21;
     /// Record REASON (one of `reason`), write the result, end everything. The reply is sent before the end.
     pub const TERMINATE: u32 = 22;
+    /// The terminal of EXEC_ID becomes SIZE. Reply errno ESRCH: no such running exec; ENOTTY: it has no terminal; ENOSYS: an agent that
+    /// knows no terminals.
+    pub const RESIZE: u32 = 23;
 }
 
 /// Record tags.
@@ -146,6 +151,9 @@ pub mod tag {
     pub const MERGE: u32 = 72;
     /// u32[]: supplementary groups.
     pub const GROUPS: u32 = 73;
+    /// u32: rows << 16 | columns. In a body: the command gets a terminal of this size on 0, 1 and 2, which the STDIN spool is typed
+    /// into and whose output goes to the STDOUT spool; the end of input is typed as its end-of-file character. In RESIZE: the new size.
+    pub const SIZE: u32 = 74;
 }
 
 /// What a descriptor is for.
@@ -166,7 +174,7 @@ pub mod role {
     pub const WORK_CGROUP: u8 = 7;
     /// v1 `memory.oom_control` or v2 `memory.events`; its `oom_kill` count tells a memory kill from another (SETUP; optional).
     pub const OOM_EVENTS: u8 = 8;
-    /// Input spool, read (EXEC).
+    /// Input spool, read, and emptied of what was read (EXEC).
     pub const STDIN: u8 = 16;
     /// Output spool, write (EXEC).
     pub const STDOUT: u8 = 17;
@@ -200,6 +208,8 @@ pub mod stage {
     pub const EXEC: u32 = 11;
     /// Pipes, memory, descriptors.
     pub const RESOURCES: u32 = 12;
+    /// Opening a terminal (ENOSPC: the sandbox has as many as it may) or making it the command's.
+    pub const TERMINAL: u32 = 13;
 }
 
 /// Why a sandbox ended (u32 in [`SandboxResult`] and TERMINATE).

@@ -1,4 +1,4 @@
-//! Moving output from pipes to spools.
+//! Moving output from pipes and terminals to spools.
 
 use crate::exec::{State, Stream};
 use crate::serve::{Kind, Server};
@@ -25,11 +25,17 @@ pub(crate) fn readable(server: &mut Server, index: usize, which: usize) {
     }
 }
 
-/// Takes what the pipes of an ended command hold, and no more: somebody it left behind may write for ever.
+/// Takes what the pipes of an ended command hold, and no more: somebody it left behind may write for ever. A terminal does not
+/// tell all that it holds, but holds less than a chunk.
 pub(crate) fn drain(server: &mut Server, index: usize) {
     for which in 0..2 {
-        let pipe = &server.execs[index].output[which].pipe;
-        let mut left = if pipe.is_some() { sys::waiting(pipe.raw()).unwrap_or(0) } else { 0 };
+        let exec = &server.execs[index];
+        let pipe = &exec.output[which].pipe;
+        let mut left = match pipe.is_some() {
+            false => 0,
+            true if exec.terminal.is_some() => CHUNK,
+            true => sys::waiting(pipe.raw()).unwrap_or(0),
+        };
         while left > 0 {
             match take(server, index, which, left.min(CHUNK)) {
                 Taken::Some(n) => left -= n,
@@ -65,6 +71,10 @@ fn take(server: &mut Server, index: usize, which: usize, most: usize) -> Taken {
 
 /// Appends to the spool up to the quota, or until the disk is full; the rest is counted.
 fn keep(stream: &mut Stream, bytes: &[u8], quota: u64) {
+    if !stream.spool.is_some() {
+        // The output of a terminal that nobody wants.
+        return;
+    }
     let room = match (stream.dropped, quota) {
         (0, 0) => bytes.len(),
         (0, quota) => {

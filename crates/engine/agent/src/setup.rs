@@ -32,6 +32,8 @@ pub(crate) struct Handles {
     pub(crate) oom: Fd,
     /// The null device.
     pub(crate) null: Fd,
+    /// Root of the sandbox's devpts.
+    pub(crate) terminals: Fd,
 }
 
 /// Becomes process 1.
@@ -93,6 +95,7 @@ fn sort(roles: &[u8], fds: &mut Fds) -> Result<Handles> {
         work: Fd::NONE,
         oom: Fd::NONE,
         null: Fd::NONE,
+        terminals: Fd::NONE,
     };
     let (mut tasks, mut mounts) = (handles.tasks.iter_mut(), handles.mounts.iter_mut());
     for (index, role) in roles.iter().enumerate() {

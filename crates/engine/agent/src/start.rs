@@ -8,7 +8,7 @@ use crate::records::{self, Packet, Records, Reply};
 use crate::serve::{Kind, Server};
 use crate::setup::copy_roles;
 use crate::sys::{self, Errno, Fd};
-use crate::{cgroup, reap};
+use crate::{cgroup, reap, stdin};
 use core::ffi::CStr;
 
 /// Most supplementary groups of a command.
@@ -27,6 +27,25 @@ pub(crate) struct Command<'a> {
     quota: u64,
     main: bool,
     merge: bool,
+    terminal: Option<Size>,
+}
+
+/// Size of a terminal in characters.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) rows: u16,
+    pub(crate) columns: u16,
+}
+
+impl Size {
+    /// The SIZE record; `None` without one.
+    pub(crate) fn parse(records: &Records<'_>) -> sys::Result<Option<Self>> {
+        if records.get(tag::SIZE).is_none() {
+            return Ok(None);
+        }
+        let both = records.u32(tag::SIZE)?;
+        Ok(Some(Self { rows: (both >> 16) as u16, columns: both as u16 }))
+    }
 }
 
 impl<'a> Command<'a> {
@@ -47,6 +66,7 @@ impl<'a> Command<'a> {
             quota: body.u64(tag::OUTPUT_QUOTA)?,
             main: body.u32(tag::MAIN)? != 0,
             merge: body.u32(tag::MERGE)? != 0,
+            terminal: Size::parse(&body)?,
         };
         for bytes in body.bytes(tag::GROUPS).chunks(4) {
             let group = bytes.try_into().map(u32::from_le_bytes).map_err(|_| Errno::EPROTO)?;
@@ -138,11 +158,13 @@ impl ExecId {
     }
 }
 
-/// Our ends and the child's ends of the pipes; an absent stream has neither.
+/// Our ends and the child's ends of the pipes, or of a terminal; an absent stream has neither.
 #[derive(Default)]
 struct Pipes {
     ours: [Fd; 3],
     theirs: [Fd; 3],
+    /// The child's only end at a terminal.
+    terminal: Fd,
     report: Fd,
     report_to: Fd,
 }
@@ -154,7 +176,26 @@ impl Default for Fd {
 }
 
 impl Pipes {
-    fn open(spools: &Spools, merge: bool) -> sys::Result<Self> {
+    fn open(server: &Server, spools: &Spools, command: &Command<'_>) -> Result<Self, Failure> {
+        let mut pipes = match command.terminal {
+            Some(size) => Self::of_terminal(&server.handles.terminals, size).at(stage::TERMINAL)?,
+            None => Self::of_streams(spools, command.merge).at(stage::RESOURCES)?,
+        };
+        (pipes.report, pipes.report_to) = sys::pipe().at(stage::RESOURCES)?;
+        for fd in pipes.ours.iter().chain([&pipes.report]).filter(|fd| fd.is_some()) {
+            sys::set_nonblocking(fd.raw()).at(stage::RESOURCES)?;
+        }
+        Ok(pipes)
+    }
+
+    fn of_terminal(terminals: &Fd, size: Size) -> sys::Result<Self> {
+        let (master, line) = sys::open_terminal(terminals)?;
+        sys::set_size(master.raw(), size.rows, size.columns)?;
+        let copy = sys::copy(master.raw())?;
+        Ok(Self { ours: [copy, master, Fd::NONE], terminal: line, ..Self::default() })
+    }
+
+    fn of_streams(spools: &Spools, merge: bool) -> sys::Result<Self> {
         let mut pipes = Self::default();
         if spools.stdin.is_some() {
             let (read, write) = sys::pipe()?;
@@ -165,20 +206,18 @@ impl Pipes {
                 (pipes.ours[i], pipes.theirs[i]) = sys::pipe()?;
             }
         }
-        (pipes.report, pipes.report_to) = sys::pipe()?;
-        for fd in pipes.ours.iter().chain([&pipes.report]).filter(|fd| fd.is_some()) {
-            sys::set_nonblocking(fd.raw())?;
-        }
         Ok(pipes)
     }
 
     fn ends(&self, null: &Fd, merge: bool) -> Ends {
         let or_null = |fd: &Fd| if fd.is_some() { fd.raw() } else { null.raw() };
         let error = if merge { &self.theirs[1] } else { &self.theirs[2] };
-        Ends {
-            standard: [or_null(&self.theirs[0]), or_null(&self.theirs[1]), or_null(error)],
-            report: self.report_to.raw(),
-        }
+        let terminal = self.terminal.is_some();
+        let standard = match terminal {
+            true => [self.terminal.raw(); 3],
+            false => [or_null(&self.theirs[0]), or_null(&self.theirs[1]), or_null(error)],
+        };
+        Ends { standard, terminal, report: self.report_to.raw() }
     }
 }
 
@@ -190,7 +229,7 @@ fn launch(
     spools: Spools,
 ) -> Result<(), Failure> {
     let index = server.free_slot().ok_or(Errno::EAGAIN).at(stage::RESOURCES)?;
-    let pipes = Pipes::open(&spools, command.merge).at(stage::RESOURCES)?;
+    let pipes = Pipes::open(server, &spools, command)?;
     let group = match server.handles.work.is_some() {
         true => cgroup::create(&server.handles.work, id.bytes()).at(stage::CGROUP)?,
         false => Fd::NONE,
@@ -208,7 +247,11 @@ fn launch(
     };
     let exec = record(waiter, id, command, spools, pipes);
     server.adopt(index, Exec { pid, cgroup: group, oom_before, ..exec });
-    watch(server, index)
+    watch(server, index)?;
+    if server.execs[index].input.eof {
+        stdin::feed(server, index);
+    }
+    Ok(())
 }
 
 fn record(waiter: Waiter, id: &ExecId, command: &Command<'_>, spools: Spools, pipes: Pipes) -> Exec {
@@ -226,7 +269,18 @@ fn record(waiter: Waiter, id: &ExecId, command: &Command<'_>, spools: Spools, pi
         report: pipes.report,
         status: spools.status,
         cgroup: Fd::NONE,
-        input: Input { pipe: stdin, spool: spools.stdin, offset: 0, len: 0, eof: false, armed: false },
+        input: Input {
+            pipe: stdin,
+            offset: 0,
+            len: 0,
+            forgotten: 0,
+            // A terminal without input is at its end from the start, as the null device is.
+            eof: !spools.stdin.is_some() && pipes.terminal.is_some(),
+            armed: false,
+            within_line: false,
+            spool: spools.stdin,
+        },
+        terminal: pipes.terminal,
         output: [stream(stdout, spools.stdout), stream(stderr, spools.stderr)],
         quota: command.quota,
         deadline_ns: match command.timeout_ns {

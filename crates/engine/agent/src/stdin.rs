@@ -1,5 +1,6 @@
-//! Moving input from its spool to the command.
+//! Moving input from its spool to the command's pipe or terminal.
 
+use crate::exec::Input;
 use crate::pump::CHUNK;
 use crate::serve::{Kind, Server};
 use crate::sys::{self, Errno, Result};
@@ -18,6 +19,28 @@ pub(crate) fn offer(server: &mut Server, index: usize, len: u64, eof: bool) -> R
 
 /// Hands over what the pipe takes.
 pub(crate) fn feed(server: &mut Server, index: usize) {
+    hand_over(server, index);
+    let input = &mut server.execs[index].input;
+    forget(input, input.offset);
+}
+
+/// Takes input up to `end` off the disk: it may have been a secret. Offsets stay, and so does the input where the file system cannot.
+fn forget(input: &mut Input, end: u64) {
+    if end > input.forgotten {
+        let _ = sys::punch(input.spool.raw(), input.forgotten, end - input.forgotten);
+        input.forgotten = end;
+    }
+}
+
+/// The command has ended: what it did not read goes too.
+pub(crate) fn forget_all(input: &mut Input) {
+    if input.spool.is_some() {
+        let length = sys::stat(input.spool.raw()).map_or(0, |stat| stat.size);
+        forget(input, length);
+    }
+}
+
+fn hand_over(server: &mut Server, index: usize) {
     loop {
         let input = &mut server.execs[index].input;
         let left = input.len - input.offset;
@@ -32,7 +55,10 @@ pub(crate) fn feed(server: &mut Server, index: usize) {
         };
         server.buffer_touched |= n;
         match sys::write(input.pipe.raw(), &buffer[..n]) {
-            Ok(n) => input.offset += n as u64,
+            Ok(n) => {
+                input.offset += n as u64;
+                input.within_line = n > 0 && buffer[n - 1] != b'\n';
+            }
             Err(Errno::EAGAIN) => return arm(server, index, true),
             Err(_) => return server.unwatch(index, Kind::Stdin),
         }
@@ -41,10 +67,27 @@ pub(crate) fn feed(server: &mut Server, index: usize) {
 
 /// All is handed over: close at the end, else wait for more.
 fn settle(server: &mut Server, index: usize) {
-    if server.execs[index].input.eof {
-        server.unwatch(index, Kind::Stdin);
-    } else {
+    let exec = &server.execs[index];
+    if !exec.input.eof {
         arm(server, index, false);
+    } else if exec.terminal.is_some() {
+        type_end(server, index);
+    } else {
+        server.unwatch(index, Kind::Stdin);
+    }
+}
+
+/// Types the end of input as somebody at the terminal would: once, and once more within a line, which the first only hands over.
+fn type_end(server: &mut Server, index: usize) {
+    const END_OF_FILE: u8 = 4;
+    loop {
+        let input = &mut server.execs[index].input;
+        match sys::write(input.pipe.raw(), &[END_OF_FILE]) {
+            Ok(_) if input.within_line => input.within_line = false,
+            Err(Errno::EAGAIN) => return arm(server, index, true),
+            // The terminal stays open for its output.
+            _ => return server.unwatch(index, Kind::Stdin),
+        }
     }
 }
 

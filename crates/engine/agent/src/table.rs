@@ -1,10 +1,10 @@
 //! What process 1 knows, kept in order: watched descriptors, slots of commands, fronts.
 
-use crate::cgroup;
 use crate::exec::{Exec, State, Waiter};
 use crate::records::Reply;
 use crate::serve::{Kind, Server};
 use crate::sys::{self, Fd, Result};
+use crate::{cgroup, stdin};
 
 impl Server {
     /// Watches a descriptor.
@@ -85,9 +85,14 @@ impl Server {
     pub(crate) fn retire(&mut self, index: usize) {
         self.unwatch(index, Kind::Stdin);
         self.unwatch(index, Kind::Report);
+        if self.execs[index].terminal.take().is_some() {
+            // It ends with its command, which hangs up whoever was left at it.
+            self.unwatch(index, Kind::Stdout);
+        }
         let exec = &mut self.execs[index];
         exec.state = State::Lingering;
         exec.status.take();
+        stdin::forget_all(&mut exec.input);
         exec.input.spool.take();
         exec.output.iter_mut().for_each(|stream| drop(stream.spool.take()));
         self.running -= 1;

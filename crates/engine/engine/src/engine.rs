@@ -4,7 +4,7 @@ use crate::{
     agent::{Connected, Turns},
     config::{EngineConfig, GcReport},
     error::{Error, ErrorKind, Result},
-    exec::{self, ExecSpec, ExecState, OutputReader, OutputStream, StdinState},
+    exec::{self, ExecSpec, ExecState, OutputReader, OutputStream, StdinState, TerminalSize},
     files::Files,
     id::{ExecId, SandboxId},
     image::{self, ImageInfo, PullSpec, SnapshotSpec, pull::Pulls},
@@ -286,7 +286,8 @@ impl Engine {
     /// # Errors
     /// `ProgramNotFound` / `ProgramNotExecutable` when it cannot run, `FailedPrecondition` when the sandbox has ended, `NotFound` when it
     /// is unknown, `InvalidArgument` for wrong values, an unknown user and a working directory that cannot be entered,
-    /// `ResourceExhausted` when too many run.
+    /// `ResourceExhausted` when too many run or no terminal is left, `Unsupported` for a terminal in a sandbox that was made by a version
+    /// without.
     pub async fn exec(&self, id: &SandboxId, spec: ExecSpec) -> Result<ExecId> {
         exec::start::start(self, id, spec).await
     }
@@ -352,6 +353,15 @@ impl Engine {
     /// `FailedPrecondition` when it has ended, `NotFound` for an unknown one, `InvalidArgument` for no signal number.
     pub async fn signal(&self, id: &SandboxId, exec: &ExecId, signal: i32) -> Result<()> {
         exec::signal::send(self, id, exec, signal).await
+    }
+
+    /// Changes the size of a command's terminal; its processes in the foreground are told by SIGWINCH.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when it has ended or has no terminal, `NotFound` for an unknown one, `Unsupported` in a sandbox that was
+    /// made by a version without terminals.
+    pub async fn resize(&self, id: &SandboxId, exec: &ExecId, size: TerminalSize) -> Result<()> {
+        exec::terminal::resize(self, id, exec, size).await
     }
 
     /// Connects to a port of the sandbox's own loopback address, `127.0.0.1`, from outside. Cancel-safe. The connection keeps the

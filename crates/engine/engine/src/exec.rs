@@ -7,6 +7,7 @@ pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod stdin;
+pub(crate) mod terminal;
 mod user;
 
 pub use output::OutputReader;
@@ -44,6 +45,18 @@ pub struct ExecSpec {
     pub merge_stderr: bool,
     /// User id inside the sandbox; default: the image's user.
     pub uid: Option<u32>,
+    /// A terminal of this size on all three standard streams: its output is stdout, stderr is empty, and the end of input is typed as
+    /// its end-of-file character. It ends with the command. `TERM` is `xterm-256color` where nothing else sets it.
+    pub terminal: Option<TerminalSize>,
+}
+
+/// Size of a terminal in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Columns.
+    pub columns: u16,
 }
 
 impl fmt::Debug for ExecSpec {
@@ -55,6 +68,7 @@ impl fmt::Debug for ExecSpec {
             .field("env", &keys)
             .field("workdir", &self.workdir)
             .field("timeout", &self.timeout)
+            .field("terminal", &self.terminal)
             .finish_non_exhaustive()
     }
 }

@@ -31,7 +31,7 @@ mod watch;
 pub use config::{EngineConfig, GcReport};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
-pub use exec::{ExecEnd, ExecSpec, ExecState, OutputReader, OutputStream, StdinState};
+pub use exec::{ExecEnd, ExecSpec, ExecState, OutputReader, OutputStream, StdinState, TerminalSize};
 pub use files::{FileKind, FileStat, Files};
 pub use id::{ExecId, ImageId, SandboxId, VolumeId};
 pub use image::{ImageInfo, OnProgress, PullSpec, RegistryCredentials, SnapshotSpec};

@@ -1,6 +1,7 @@
 //! What is asked of a sandbox and what is known of one.
 
 use crate::{
+    exec::TerminalSize,
     id::{ImageId, SandboxId},
     volume::VolumeMount,
 };
@@ -20,6 +21,8 @@ pub struct SandboxSpec {
     pub image: String,
     /// Main command: the sandbox ends when it does. Empty: none, the sandbox lives until its time is over or it is terminated.
     pub command: Vec<String>,
+    /// A terminal for the main command, as [`ExecSpec::terminal`](crate::ExecSpec::terminal).
+    pub terminal: Option<TerminalSize>,
     /// Environment of every command; later ones win. Never written to disk, hidden from `Debug`.
     pub env: Vec<(String, String)>,
     /// Working directory of every command that names none; absolute. Made when missing. Default: the image's, else `/`.
@@ -52,6 +55,7 @@ impl Default for SandboxSpec {
             id: None,
             image: "host".to_owned(),
             command: Vec::new(),
+            terminal: None,
             env: Vec::new(),
             workdir: None,
             limits: Limits::default(),

@@ -23,6 +23,12 @@ pub(crate) fn pwrite(fd: i32, bytes: &[u8], offset: u64) -> Result<usize> {
     retry(nr::PWRITE64, [at(fd), bytes.as_ptr() as usize, bytes.len(), offset as usize, 0, 0])
 }
 
+/// Takes `len` bytes from `start` on off the disk; they read as zeros, and the file stays as long as it is.
+pub(crate) fn punch(fd: i32, start: u64, len: u64) -> Result<()> {
+    const KEEP_SIZE_PUNCH_HOLE: usize = 1 | 2;
+    retry(nr::FALLOCATE, [at(fd), KEEP_SIZE_PUNCH_HOLE, start as usize, len as usize, 0, 0]).map(drop)
+}
+
 pub(crate) fn close(fd: i32) {
     // The descriptor is gone whatever close says; nothing buffered is lost for the files that the agent writes.
     let _ = call(nr::CLOSE, [at(fd), 0, 0, 0, 0, 0]);
@@ -106,6 +112,19 @@ pub(crate) fn pipe() -> Result<(Fd, Fd)> {
     let mut ends = [0i32; 2];
     call(nr::PIPE2, [ends.as_mut_ptr() as usize, O_CLOEXEC, 0, 0, 0, 0])?;
     Ok((Fd(ends[0]), Fd(ends[1])))
+}
+
+/// Another descriptor for the same open file; closed by exec.
+pub(crate) fn copy(fd: i32) -> Result<Fd> {
+    const F_DUPFD_CLOEXEC: usize = 1030;
+    const FIRST: usize = 3;
+    owned(call(nr::FCNTL, [at(fd), F_DUPFD_CLOEXEC, FIRST, 0, 0, 0]))
+}
+
+/// Gives a file to a user; its group stays.
+pub(crate) fn set_owner(fd: i32, uid: u32) -> Result<()> {
+    const SAME: usize = u32::MAX as usize;
+    call(nr::FCHOWN, [at(fd), uid as usize, SAME, 0, 0, 0]).map(drop)
 }
 
 /// Makes `to` a copy of `from` that survives exec; the same number stays as it is.

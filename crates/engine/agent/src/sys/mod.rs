@@ -9,6 +9,7 @@ mod memory;
 mod mounts;
 mod processes;
 mod sockets;
+mod terminals;
 
 pub(crate) use events::*;
 pub(crate) use files::*;
@@ -17,6 +18,7 @@ pub(crate) use memory::*;
 pub(crate) use mounts::*;
 pub(crate) use processes::*;
 pub(crate) use sockets::*;
+pub(crate) use terminals::*;
 
 use crate::arch::syscall;
 use core::ffi::CStr;
@@ -34,11 +36,11 @@ macro_rules! constants {
 
 impl Errno {
     constants!(Errno: EPERM = Errno(1), ENOENT = Errno(2), ESRCH = Errno(3), EINTR = Errno(4), E2BIG = Errno(7), EAGAIN = Errno(11),
-        EACCES = Errno(13), EEXIST = Errno(17), ENOTDIR = Errno(20), EINVAL = Errno(22), EPIPE = Errno(32),
+        EACCES = Errno(13), EEXIST = Errno(17), ENOTDIR = Errno(20), EINVAL = Errno(22), ENOTTY = Errno(25), EPIPE = Errno(32),
         ENOSYS = Errno(38), EPROTO = Errno(71), EINPROGRESS = Errno(115));
 }
 
-constants!(usize: O_WRONLY = 1, O_RDWR = 2, O_NONBLOCK = 0o4000, O_CLOEXEC = 0o2_000_000, O_PATH = 0o10_000_000);
+constants!(usize: O_WRONLY = 1, O_RDWR = 2, O_NOCTTY = 0o400, O_NONBLOCK = 0o4000, O_CLOEXEC = 0o2_000_000, O_PATH = 0o10_000_000);
 #[cfg(target_arch = "x86_64")]
 pub(crate) const O_DIRECTORY: usize = 0o200_000;
 #[cfg(target_arch = "aarch64")]

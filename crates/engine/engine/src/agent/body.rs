@@ -1,11 +1,15 @@
 //! What to run.
 
 use super::{Refusal, records::Writer};
-use crate::protocol::{MAX_BODY, tag};
+use crate::{
+    exec::TerminalSize,
+    protocol::{MAX_BODY, tag},
+};
 use rustix::io::Errno;
 use std::{os::fd::OwnedFd, time::Duration};
 
 /// A command for the agent. Strings must not contain NUL.
+#[derive(Default)]
 pub(crate) struct ExecBody {
     /// Arguments, program first.
     pub(crate) argv: Vec<String>,
@@ -27,6 +31,8 @@ pub(crate) struct ExecBody {
     pub(crate) main: bool,
     /// stderr goes into stdout.
     pub(crate) merge: bool,
+    /// A terminal in place of the streams.
+    pub(crate) terminal: Option<TerminalSize>,
 }
 
 /// Files of a command.
@@ -39,6 +45,13 @@ pub(crate) struct ExecFiles {
     pub(crate) stdout: Option<OwnedFd>,
     /// For writing; `None`: `/dev/null`.
     pub(crate) stderr: Option<OwnedFd>,
+}
+
+impl TerminalSize {
+    /// As the agent takes it.
+    pub(super) fn packed(self) -> u32 {
+        u32::from(self.rows) << 16 | u32::from(self.columns)
+    }
 }
 
 impl ExecBody {
@@ -59,6 +72,9 @@ impl ExecBody {
             .u32(tag::MERGE, self.merge.into());
         if let Some(cwd) = &self.cwd {
             body = body.strings(tag::CWD, [cwd]);
+        }
+        if let Some(size) = self.terminal {
+            body = body.u32(tag::SIZE, size.packed());
         }
         let bytes = body.finish();
         if bytes.len() > MAX_BODY {

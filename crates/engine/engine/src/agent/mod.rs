@@ -11,8 +11,9 @@ pub(crate) use turns::{Connected, Turns};
 
 use crate::{
     error::{Error, ErrorKind, Result},
+    exec::TerminalSize,
     launch::memory_file,
-    protocol::{op, role, tag},
+    protocol::{TERMINALS_SINCE, op, role, tag},
 };
 use records::{Packet, Writer};
 use rustix::{
@@ -64,6 +65,12 @@ impl Agent {
         Ok(Self { socket, seq: Mutex::new(0) })
     }
 
+    /// Version that it speaks.
+    async fn version(&self) -> Result<u32, Refusal> {
+        let reply = self.request(op::HELLO, |packet| packet, &[]).await?;
+        reply.u32(tag::VERSION).ok_or(Refusal::Nonsense)
+    }
+
     /// Number of commands that run.
     #[cfg(test)]
     pub(crate) async fn running(&self) -> Result<u32, Refusal> {
@@ -73,6 +80,9 @@ impl Agent {
 
     /// Starts a command and returns when its program runs.
     pub(crate) async fn exec(&self, id: &str, body: ExecBody, files: ExecFiles) -> Result<(), Refusal> {
+        if body.terminal.is_some() && self.version().await? < TERMINALS_SINCE {
+            return Err(Refusal::Old);
+        }
         let body = memory_file("lattice-exec", &body.encode()?).map_err(Refusal::Local)?;
         let spools =
             [(role::STDIN, &files.stdin), (role::STDOUT, &files.stdout), (role::STDERR, &files.stderr)];
@@ -109,6 +119,12 @@ impl Agent {
             packet.bytes(tag::EXEC_ID, id.as_bytes()).u32(tag::SIGNAL, signal).u32(tag::TREE, tree.into())
         };
         self.request(op::SIGNAL, fill, &[]).await.map(drop)
+    }
+
+    /// Changes the size of a command's terminal.
+    pub(crate) async fn resize(&self, id: &str, size: TerminalSize) -> Result<(), Refusal> {
+        let fill = |packet: Writer| packet.bytes(tag::EXEC_ID, id.as_bytes()).u32(tag::SIZE, size.packed());
+        self.request(op::RESIZE, fill, &[]).await.map(drop)
     }
 
     /// The sandbox's root directory, `O_PATH`, as its processes see it.
@@ -176,4 +192,49 @@ fn connect(dir: &Path) -> rustix::io::Result<OwnedFd> {
         rustix::net::connect(&socket, &SocketAddrUnix::new(short)?)?;
     }
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::MAX_PACKET;
+    use rustix::net::{accept, bind, listen, recv, send, socket_with};
+
+    /// An agent of version 1: it knows HELLO, and RESIZE as little as any other op. Returns the ops that it was asked for.
+    fn old_agent(dir: &Path) -> std::thread::JoinHandle<Vec<u32>> {
+        let listener =
+            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        bind(&listener, &SocketAddrUnix::new(dir.join("agent.sock")).unwrap()).unwrap();
+        listen(&listener, 1).unwrap();
+        std::thread::spawn(move || {
+            let client = accept(&listener).unwrap();
+            let (mut asked, mut packet) = (Vec::new(), [0; MAX_PACKET]);
+            while recv(&client, &mut packet, RecvFlags::empty()).unwrap().0 > 0 {
+                let word = |at: usize| u32::from_le_bytes(packet[at..at + 4].try_into().unwrap());
+                let (op, seq) = (word(0), word(4));
+                asked.push(op);
+                let mut reply = Writer::packet(op, seq).u32(tag::VERSION, 1).finish();
+                if op != op::HELLO {
+                    reply[8..12].copy_from_slice(&Errno::NOSYS.raw_os_error().to_le_bytes());
+                }
+                send(&client, &reply, SendFlags::empty()).unwrap();
+            }
+            asked
+        })
+    }
+
+    #[tokio::test]
+    async fn m12_an_older_agent_is_not_asked_to_run_what_it_would_run_without_a_terminal() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = old_agent(dir.path());
+        let agent = Agent::connect(dir.path()).await.unwrap();
+        let size = TerminalSize { rows: 24, columns: 80 };
+        let body = ExecBody { terminal: Some(size), ..ExecBody::default() };
+        let status = memory_file("status", b"").unwrap();
+        let files = ExecFiles { status, stdin: None, stdout: None, stderr: None };
+        assert!(matches!(agent.exec("e", body, files).await, Err(Refusal::Old)));
+        assert!(agent.resize("e", size).await.unwrap_err().is(Errno::NOSYS));
+        drop(agent);
+        assert_eq!(old.join().unwrap(), [op::HELLO, op::RESIZE]);
+    }
 }

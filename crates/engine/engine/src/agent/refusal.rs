@@ -22,6 +22,8 @@ pub(crate) enum Refusal {
     Silent,
     /// An answer that makes no sense.
     Nonsense,
+    /// It is of a version that does not know what is asked.
+    Old,
 }
 
 impl Refusal {
@@ -55,6 +57,7 @@ impl fmt::Display for Refusal {
             Self::HungUp => f.write_str("the agent hung up: the sandbox has ended"),
             Self::Silent => f.write_str("the agent did not answer in time"),
             Self::Nonsense => f.write_str("the agent's answer makes no sense"),
+            Self::Old => f.write_str("the agent is of a version that cannot do it"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     ExecSpec,
     folder::{self, Claim},
-    user,
+    terminal, user,
 };
 use crate::{
     agent::{Agent, ExecBody, ExecFiles, Refusal},
@@ -171,6 +171,7 @@ async fn ask(
         output_quota: engine.inner().config.output_quota,
         main,
         merge: spec.merge_stderr,
+        terminal: spec.terminal,
     };
     agent.exec(exec.as_str(), body, files).await.map_err(|refusal| {
         let certain = !matches!(refusal, Refusal::Silent);
@@ -185,7 +186,7 @@ fn files(claim: &Claim, spec: &ExecSpec) -> Result<ExecFiles> {
         status: claim.file("status")?,
         stdin: spec.stdin.then(|| claim.file("stdin")).transpose()?,
         stdout: (!spec.discard_stdout).then_some(stdout),
-        stderr: (!spec.discard_stderr && !spec.merge_stderr).then_some(stderr),
+        stderr: (!spec.discard_stderr && !spec.merge_stderr && spec.terminal.is_none()).then_some(stderr),
     })
 }
 
@@ -204,6 +205,10 @@ fn not_started(spec: &ExecSpec, refusal: Refusal) -> Error {
         Refusal::Agent { errno: Errno::TOOBIG, .. } => {
             (ErrorKind::InvalidArgument, format!("the arguments and environment of {program:?} are too long"))
         }
+        Refusal::Agent { errno: Errno::NOSPC, stage: stage::TERMINAL } => {
+            (ErrorKind::ResourceExhausted, "the sandbox has no terminal left: it has 256 at most".to_owned())
+        }
+        Refusal::Old => return terminal::too_old().with_source(refusal),
         Refusal::Agent { stage: stage::CWD, .. } => {
             let workdir = spec.workdir.as_deref().unwrap_or("the sandbox's own");
             (ErrorKind::InvalidArgument, format!("cannot enter the working directory {workdir:?}"))

@@ -7,7 +7,10 @@ use crate::{
     exec::StdinState,
     id::{ExecId, SandboxId},
 };
-use rustix::{fs::FlockOperation, io::Errno};
+use rustix::{
+    fs::{FallocateFlags, FlockOperation},
+    io::Errno,
+};
 use std::{
     fs::{File, OpenOptions},
     io,
@@ -40,18 +43,34 @@ async fn offer(
     eof: bool,
 ) -> Result<StdinState> {
     let ended = state::now(engine, id, exec).await?.end.is_some();
-    let (place, name) = (folder::path(engine.inner(), id, exec), exec.clone());
+    let place = folder::path(engine.inner(), id, exec);
+    let (spool, name) = (place.clone(), exec.clone());
     let state = engine
-        .blocking(move |inner| accept(inner, &place, &name, Offer { offset, data, eof, ended }))
+        .blocking(move |inner| accept(inner, &spool, &name, Offer { offset, data, eof, ended }))
         .await?;
     if ended {
         return Ok(state);
     }
     let agent = engine.agent(id).await?;
     match agent.stdin(exec.as_str(), state.accepted, state.closed).await {
-        Err(refusal) if refusal.is(Errno::SRCH) => Err(closed(exec, "it has ended")),
+        Err(refusal) if refusal.is(Errno::SRCH) => {
+            engine.blocking(move |_| forget(&place)).await?;
+            Err(closed(exec, "it has ended"))
+        }
         Err(refusal) if refusal.is(Errno::PIPE) => Err(closed(exec, "it closed its input")),
         result => result.map(|()| state).map_err(|refusal| start::refused("cannot hand over input", refusal)),
+    }
+}
+
+/// Takes input off the disk that came after its command's end, when its agent has no eye on the spool any more; offsets stay.
+fn forget(folder: &Path) -> Result<()> {
+    let spool = OpenOptions::new().write(true).open(folder.join("stdin")).map_err(failed)?;
+    let length = spool.metadata().map_err(failed)?.len();
+    let holes = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    match rustix::fs::fallocate(&spool, holes, 0, length) {
+        // Empty, or on a file system without holes, where it stays until the folder goes.
+        Err(Errno::INVAL | Errno::OPNOTSUPP) | Ok(()) => Ok(()),
+        Err(errno) => Err(failed(errno.into())),
     }
 }
 
@@ -134,6 +153,17 @@ fn failed(error: io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn g8_input_that_came_too_late_is_forgotten_at_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = dir.path().join("stdin");
+        std::fs::write(&spool, b"planted").unwrap();
+        forget(dir.path()).unwrap();
+        assert_eq!(std::fs::read(&spool).unwrap(), [0; 7]);
+        std::fs::write(&spool, b"").unwrap();
+        forget(dir.path()).unwrap();
+    }
 
     fn offer(offset: u64, data: &str) -> Offer {
         Offer { offset, data: data.as_bytes().to_vec(), eof: false, ended: false }

@@ -64,12 +64,12 @@ async fn insert(engine: &Engine, spec: &SandboxSpec, image: &ImageRow) -> Result
 
 async fn build(engine: &Engine, spec: SandboxSpec, image: ImageRow, row: SandboxRow) -> Result<SandboxInfo> {
     let (id, expires) = (row.info.id.clone(), row.info.lifetime);
-    let (command, workdir) = (spec.command.clone(), plan::workdir(&spec, &image));
+    let (main, workdir) = (main_command(&spec), plan::workdir(&spec, &image));
     engine.blocking(move |inner| launch(inner, &spec, &row, &image)).await?;
     let ready = SystemTime::now();
     make_workdir(engine, &id, workdir).await?;
-    if !command.is_empty() {
-        start_main(engine, &id, command).await?;
+    if let Some(main) = main {
+        exec::start::start_main(engine, &id, main).await?;
     }
     let expires = ready.checked_add(expires).unwrap_or(ready);
     engine.blocking(move |inner| finish(inner, &id, expires)).await
@@ -99,9 +99,15 @@ async fn make_workdir(engine: &Engine, id: &SandboxId, workdir: String) -> Resul
     })
 }
 
-async fn start_main(engine: &Engine, id: &SandboxId, command: Vec<String>) -> Result<()> {
-    let spec = ExecSpec { id: Some(ExecId::main()), argv: command, stdin: true, ..ExecSpec::default() };
-    exec::start::start_main(engine, id, spec).await
+/// The main command; `None` for a sandbox without.
+fn main_command(spec: &SandboxSpec) -> Option<ExecSpec> {
+    (!spec.command.is_empty()).then(|| ExecSpec {
+        id: Some(ExecId::main()),
+        argv: spec.command.clone(),
+        stdin: true,
+        terminal: spec.terminal,
+        ..ExecSpec::default()
+    })
 }
 
 /// Ready: the row says so, unless somebody has asked for its end meanwhile.

@@ -132,6 +132,7 @@ mod tests {
             0x5401,
             0x5412,
             0x541c,
+            0x5423,
             0x2_0000,
             0x2_0008,
             0x1000_0000,
@@ -229,7 +230,7 @@ mod tests {
         }
         assert_eq!(call(libc::SYS_clone, [17, 0, 0, 0, 0, 0]), ALLOW);
         assert_eq!(call(libc::SYS_clone3, [0; 6]), errno_return(libc::ENOSYS).k);
-        for command in [0x5412u64, 0x541c, 0x7_0000_5412] {
+        for command in [0x5412u64, 0x541c, 0x5423, 0x7_0000_5412] {
             assert_eq!(call(libc::SYS_ioctl, [0, command, 0, 0, 0, 0]), eperm);
         }
         assert_eq!(call(libc::SYS_ioctl, [0, 0x5401, 0, 0, 0, 0]), ALLOW);

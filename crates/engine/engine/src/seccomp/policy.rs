@@ -40,9 +40,11 @@ fn call_number(number: libc::c_long) -> u32 {
 
 /// `CLONE_NEW*` of every namespace that clone(2) can make.
 const NEW_NAMESPACES: u32 = 0x7e02_0000;
-/// ioctl(2) commands that push input into a terminal.
+/// ioctl(2) commands that push input into a terminal, and the one that puts another line discipline on it: a dozen drivers that only
+/// modems need.
 const TIOCSTI: u32 = 0x5412;
 const TIOCLINUX: u32 = 0x541c;
+const TIOCSETD: u32 = 0x5423;
 
 /// The policy, by call number of this machine.
 pub(super) fn rules() -> BTreeMap<u32, Action> {
@@ -73,7 +75,11 @@ fn conditional() -> [(u32, Action); 4] {
         (call_number(libc::SYS_socket), Action::AllowIf(families.to_vec())),
         (
             call_number(libc::SYS_ioctl),
-            Action::AllowIf(vec![all_of([Test::NotEquals(1, TIOCSTI), Test::NotEquals(1, TIOCLINUX)])]),
+            Action::AllowIf(vec![all_of([
+                Test::NotEquals(1, TIOCSTI),
+                Test::NotEquals(1, TIOCLINUX),
+                Test::NotEquals(1, TIOCSETD),
+            ])]),
         ),
         (
             call_number(libc::SYS_personality),

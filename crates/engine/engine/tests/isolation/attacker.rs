@@ -21,6 +21,7 @@ fn attack() {
         Ok("agent") => agent(),
         Ok("abi") => abi(),
         Ok("terminals") => terminals(),
+        Ok("terminal") => terminal(),
         Ok("watches") => watches(),
         other => panic!("unknown attack {other:?}"),
     }
@@ -255,6 +256,21 @@ fn abi() {
 fn terminals() {
     let opened = (0..2000).take_while(|_| open("/dev/ptmx") != usize::MAX).count();
     report("terminals", &if opened <= 256 { Err(io::Error::other(opened.to_string())) } else { Ok(2000) });
+}
+
+/// What can be asked of the terminal that one runs at. Its being there is shown first, so that a refusal is not for lack of one.
+fn terminal() {
+    let (mut size, discipline, key) = ([0_u16; 4], 21_i32, b'x');
+    let on = |command: usize, value: usize| call(libc::SYS_ioctl, [0, command, value, 0, 0, 0]);
+    on(0x5413, size.as_mut_ptr() as usize).unwrap();
+    report("(size)", &Err(io::Error::other(format!("{size:?}"))));
+    report("push a key", &on(0x5412, &raw const key as usize));
+    report("console keys", &on(0x541c, &raw const key as usize));
+    report("line discipline", &on(0x5423, &raw const discipline as usize));
+    report("take the console's output", &on(0x541d, 0));
+    report("hang up", &on(0x5437, 0));
+    report("lock the settings", &on(0x5457, size.as_ptr() as usize));
+    attempt("vhangup", libc::SYS_vhangup, [0; 6]);
 }
 
 /// Takes as many inotify instances as there are, and keeps them until its input ends.

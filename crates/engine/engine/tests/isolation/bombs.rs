@@ -1,7 +1,7 @@
 //! Exhaustion, and resistance against the end.
 
 use crate::{Target, command};
-use openlattice_engine::{ExecEnd, Limits, OutputStream, SandboxSpec};
+use openlattice_engine::{ExecEnd, Limits, OutputStream, SandboxSpec, TerminalSize};
 use std::time::Duration;
 
 fn spec(limits: Limits) -> SandboxSpec {
@@ -100,6 +100,44 @@ async fn nothing_outlives_the_end() {
 async fn terminals_are_bounded() {
     let Some(target) = Target::new().await else { return };
     target.must_fail("terminals").await;
+    target.close().await;
+}
+
+#[tokio::test]
+async fn a_terminal_reaches_no_further_than_its_command() {
+    let Some(target) = Target::new().await else { return };
+    let attempts = target.attack_at_a_terminal("terminal").await;
+    assert_eq!(attempts[0].1, "[24, 80, 0, 0]");
+    let succeeded: Vec<_> = attempts.iter().filter(|(_, result)| result.starts_with("ok")).collect();
+    assert!(succeeded.is_empty(), "{succeeded:?}");
+    // It is its user's, and another one can neither listen nor type.
+    let mut spec = command(&["sh", "-c", "tty; read line; echo \"<$line>\""]);
+    (spec.uid, spec.stdin) = (Some(1000), true);
+    spec.terminal = Some(TerminalSize { rows: 24, columns: 80 });
+    let engine = &target.store.engine;
+    let exec = engine.exec(target.id(), spec).await.unwrap();
+    let mut output = engine.output(target.id(), &exec, OutputStream::Stdout, 0).await.unwrap();
+    let mut name = String::new();
+    while !name.ends_with('\n') {
+        name.push_str(std::str::from_utf8(&output.next().await.unwrap().unwrap()).unwrap());
+    }
+    let done = target.sh_as(2000, &format!("cat <{0}; echo typed >{0}", name.trim())).await;
+    assert_eq!(done.stderr.matches("ermission denied").count(), 2, "{done:?}");
+    engine.write_stdin(target.id(), &exec, 0, b"mine\n", false).await.unwrap();
+    assert!(crate::outcome(engine, target.id(), &exec).await.ok().ends_with("<mine>\r\n"));
+    target.close().await;
+}
+
+#[tokio::test]
+async fn a_terminal_that_a_background_process_floods_does_not_hold_the_end() {
+    let Some(target) = Target::new().await else { return };
+    // It opens the terminal anew as soon as it was hung up, and writes for ever.
+    let script = "trap '' HUP; line=$(tty); (while :; do yes >$line 2>/dev/null; done) & sleep 0.05; exit 5";
+    let mut spec = command(&["sh", "-c", script]);
+    spec.terminal = Some(TerminalSize { rows: 24, columns: 80 });
+    let exec = target.store.engine.exec(target.id(), spec).await.unwrap();
+    let state = target.store.engine.exec_wait(target.id(), &exec).await.unwrap();
+    assert_eq!(state.end, Some(ExecEnd::Exited(5)));
     target.close().await;
 }
 

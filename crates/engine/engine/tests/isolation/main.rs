@@ -18,8 +18,16 @@ mod network;
 mod support;
 mod volumes;
 
-use openlattice_engine::{SandboxId, SandboxInfo, SandboxSpec};
+use openlattice_engine::{SandboxId, SandboxInfo, SandboxSpec, TerminalSize};
 use support::{Outcome, Store, command, outcome};
+
+/// What the attacker reports: attempts and results.
+fn reports(done: &Outcome) -> Vec<(String, String)> {
+    let reports = done.ok().lines().filter_map(|line| line.split_once("attack: "));
+    let reports: Vec<_> = reports.filter_map(|(_, report)| report.split_once(" -> ")).collect();
+    assert!(!reports.is_empty(), "{done:?}");
+    reports.into_iter().map(|(attempt, result)| (attempt.to_owned(), result.to_owned())).collect()
+}
 
 /// A sandbox to attack.
 struct Target {
@@ -73,11 +81,17 @@ impl Target {
         let script = format!(
             "ATTACK={name} /tmp/attacker --ignored --exact attacker::attack --nocapture --test-threads=1"
         );
-        let done = self.sh(&script).await;
-        let reports = done.ok().lines().filter_map(|line| line.split_once("attack: "));
-        let reports: Vec<_> = reports.filter_map(|(_, report)| report.split_once(" -> ")).collect();
-        assert!(!reports.is_empty(), "{done:?}");
-        reports.into_iter().map(|(attempt, result)| (attempt.to_owned(), result.to_owned())).collect()
+        reports(&self.sh(&script).await)
+    }
+
+    /// The same at a terminal.
+    async fn attack_at_a_terminal(&self, name: &str) -> Vec<(String, String)> {
+        self.bring_attacker().await;
+        let mut spec = command(&["/tmp/attacker", "--ignored", "--exact", "attacker::attack", "--nocapture"]);
+        spec.env = vec![("ATTACK".to_owned(), name.to_owned())];
+        spec.terminal = Some(TerminalSize { rows: 24, columns: 80 });
+        let exec = self.store.engine.exec(self.id(), spec).await.unwrap();
+        reports(&outcome(&self.store.engine, self.id(), &exec).await)
     }
 
     /// Fails when an attempt succeeded.

@@ -1,7 +1,9 @@
 //! Commands: results, output, input, signals.
 
 use crate::support::{Store, command, outcome, run, text};
-use openlattice_engine::{ErrorKind, ExecEnd, ExecId, ExecSpec, OutputStream, StdinState};
+use openlattice_engine::{
+    ErrorKind, ExecEnd, ExecId, ExecSpec, OutputReader, OutputStream, SandboxSpec, StdinState, TerminalSize,
+};
 use std::time::Duration;
 
 #[tokio::test]
@@ -335,5 +337,78 @@ async fn a_long_output_comes_through_whole() {
         assert!(piece.iter().all(|byte| *byte == 0));
     }
     assert_eq!(reader.offset(), 300 << 20);
+    store.close().await;
+}
+
+/// Reads until the output contains a text.
+async fn until(output: &mut OutputReader, text: &str) {
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        let bytes = output.next().await.unwrap().expect("the command runs");
+        seen.push_str(std::str::from_utf8(&bytes).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn m12_a_terminal_is_given_resized_and_refused() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let (size, larger) = (TerminalSize { rows: 24, columns: 80 }, TerminalSize { rows: 50, columns: 132 });
+    let mut spec = command(&["sh", "-c", "stty size; read line; stty size >&2; exit 4"]);
+    (spec.stdin, spec.terminal) = (true, Some(size));
+    let exec = store.engine.exec(&id, spec).await.unwrap();
+    let mut output = store.engine.output(&id, &exec, OutputStream::Stdout, 0).await.unwrap();
+    until(&mut output, "24 80\r\n").await;
+    store.engine.resize(&id, &exec, larger).await.unwrap();
+    store.engine.write_stdin(&id, &exec, 0, b"\n", false).await.unwrap();
+    let done = outcome(&store.engine, &id, &exec).await;
+    assert_eq!(done.end(), ExecEnd::Exited(4));
+    assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("24 80\r\n\r\n50 132\r\n", ""));
+    let ended = store.engine.resize(&id, &exec, size).await.unwrap_err();
+    assert_eq!(ended.kind(), ErrorKind::FailedPrecondition);
+    let plain = store.engine.exec(&id, command(&["sleep", "600"])).await.unwrap();
+    let none = store.engine.resize(&id, &plain, size).await.unwrap_err();
+    assert!(
+        none.kind() == ErrorKind::FailedPrecondition && none.to_string().contains("no terminal"),
+        "{none}"
+    );
+    let unknown = store.engine.resize(&id, &ExecId::parse("unknown").unwrap(), size).await.unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::NotFound);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn m12_a_main_command_can_have_a_terminal() {
+    let Some(store) = Store::open().await else { return };
+    let mut spec = SandboxSpec::default();
+    spec.command = ["sh", "-c", "stty size; [ -t 2 ] && exit 3"].map(str::to_owned).to_vec();
+    spec.terminal = Some(TerminalSize { rows: 30, columns: 90 });
+    let id = store.engine.create(spec).await.unwrap().id;
+    let done = outcome(&store.engine, &id, &ExecId::parse("main").unwrap()).await;
+    assert_eq!((done.end(), done.stdout.as_str()), (ExecEnd::Exited(3), "30 90\r\n"));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn g8_input_that_comes_too_late_is_not_kept() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let mut spec = command(&["sh", "-c", "exec 0<&-; echo closed; exec sleep 600"]);
+    spec.stdin = true;
+    let exec = store.engine.exec(&id, spec).await.unwrap();
+    let mut output = store.engine.output(&id, &exec, OutputStream::Stdout, 0).await.unwrap();
+    until(&mut output, "closed\n").await;
+    let planted = b"planted".repeat(20_000);
+    let mut offset = 0;
+    while store.engine.write_stdin(&id, &exec, offset, &planted, false).await.is_ok() {
+        offset += planted.len() as u64;
+    }
+    store.engine.signal(&id, &exec, 9).await.unwrap();
+    store.engine.exec_wait(&id, &exec).await.unwrap();
+    // The next answer of the agent comes after what it does at an end.
+    store.sh(&id, "true").await.ok();
+    let path =
+        store.path().join("sandboxes").join(id.as_str()).join("execs").join(exec.as_str()).join("stdin");
+    assert!(std::fs::read(path).unwrap().iter().all(|byte| *byte == 0), "input is left on the disk");
     store.close().await;
 }

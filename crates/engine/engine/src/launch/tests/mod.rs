@@ -4,6 +4,7 @@ mod bounds;
 mod commands;
 mod images;
 mod streams;
+mod terminals;
 
 use super::*;
 use crate::{
@@ -214,6 +215,7 @@ fn command(argv: &[&str]) -> ExecBody {
         output_quota: 0,
         main: false,
         merge: false,
+        terminal: None,
     }
 }
 

@@ -20,13 +20,10 @@ async fn input_arrives_in_order_and_ends() {
             }
             agent.stdin(&id, written, true).await.unwrap();
             sandbox.end(&id);
-            let mut host = std::process::Command::new("sha256sum")
-                .stdin(fs::File::open(&spool).unwrap())
-                .output()
-                .unwrap()
-                .stdout;
-            assert_eq!(sandbox.read(&id, "stdout"), host);
-            host.clear();
+            let copy = sandbox.dir.path().join("copy");
+            fs::write(&copy, &data).unwrap();
+            let host = std::process::Command::new("sha256sum").stdin(fs::File::open(&copy).unwrap()).output();
+            assert_eq!(sandbox.read(&id, "stdout"), host.unwrap().stdout);
             assert!(agent.stdin(&id, written, true).await.unwrap_err().is(Errno::SRCH));
             // One that closes its input says so, and its agent does not stumble over it.
             let id = sandbox.start(shell("exec 0<&-; echo closed; sleep 600"), true).await.unwrap();
@@ -109,6 +106,35 @@ async fn a_full_disk_costs_output_only() {
             let status = sandbox.end("full");
             assert_eq!((status.code, status.stdout_len, status.stdout_dropped), (0, 0, 3893));
             assert_eq!(sandbox.read("full", "stderr"), b"kept\n");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn g8_input_is_off_the_disk_once_it_was_read_or_nobody_can() {
+    with_sandbox(
+        |_| {},
+        async |sandbox| {
+            let secret = b"planted\n";
+            let spool = |id: &str| sandbox.dir.path().join("execs").join(id).join("stdin");
+            let id = sandbox.start(shell("read word; echo $word; read more"), true).await.unwrap();
+            fs::write(spool(&id), secret).unwrap();
+            let agent = sandbox.agent().await;
+            agent.stdin(&id, secret.len() as u64, false).await.unwrap();
+            sandbox.output(&id);
+            assert_eq!(sandbox.read(&id, "stdin"), [0; 8], "it was read and is still there");
+            agent.signal(&id, 9, true).await.unwrap();
+            sandbox.end(&id);
+            // Nobody reads this one, and it is more than a pipe holds.
+            let id = sandbox.start(command(&["sleep", "600"]), true).await.unwrap();
+            fs::write(spool(&id), secret.repeat(100_000)).unwrap();
+            agent.stdin(&id, 800_000, false).await.unwrap();
+            agent.signal(&id, 9, true).await.unwrap();
+            sandbox.end(&id);
+            agent.running().await.unwrap();
+            let left = sandbox.read(&id, "stdin");
+            assert_eq!((left.len(), left.iter().filter(|byte| **byte != 0).count()), (800_000, 0));
         },
     )
     .await;
