@@ -28,6 +28,7 @@ mod secret;
 mod session;
 mod snapshot;
 mod tags;
+mod terminal;
 mod volumes;
 
 /// A future that a test is.
@@ -66,6 +67,7 @@ pub(crate) fn all() -> Vec<Behaviour> {
         output::all(),
         input::all(),
         session::all(),
+        terminal::all(),
         inspect::all(),
         list::all(),
         destroy::all(),

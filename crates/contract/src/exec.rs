@@ -18,6 +18,21 @@ pub struct PtySize {
     pub cols: u16,
 }
 
+impl PtySize {
+    /// Refuses a size without lines or columns.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, with the operation and the field given.
+    pub fn check(self, operation: &'static str, field: &str) -> Result<()> {
+        let Self { rows, cols } = self;
+        if rows == 0 || cols == 0 {
+            let what = format_args!("is {rows} x {cols}, which shows nothing");
+            return Err(Error::invalid(operation, field, what));
+        }
+        Ok(())
+    }
+}
+
 /// Says what becomes of a command when its future or session is dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,6 +64,11 @@ pub struct ExecOptions {
     #[serde(deserialize_with = "read_hidden")]
     pub stdin: Stdin,
     /// The size of its terminal; without it the command has none, and two streams of output.
+    ///
+    /// With it all three standard streams are the terminal, which is the command's controlling one: all output is on
+    /// [`OutputStream::Stdout`](crate::OutputStream::Stdout), input is what is typed, control characters included, and the end of
+    /// input is typed as the end-of-file character, which only a program that reads lines takes for an end. `TERM` is
+    /// `xterm-256color` unless a variable says otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pty: Option<PtySize>,
     /// The caller's id for the command; starting the same id again attaches instead of running twice.
@@ -153,7 +173,7 @@ impl ExecSpec {
         if self.options.timeout_ms == Some(0) {
             return Err(Error::invalid(WHERE, "options.timeoutMs", "is 0, which no command can meet"));
         }
-        Ok(())
+        self.options.pty.map_or(Ok(()), |size| size.check(WHERE, "options.pty"))
     }
 }
 
@@ -241,6 +261,7 @@ mod tests {
             (ExecSpec::new(["true"]).with_cwd("tmp"), "options.cwd"),
             (ExecSpec::new(["true"]).with_env("A=B", "hush"), "options.env"),
             (ExecSpec::new(["true"]).with_timeout(Duration::ZERO), "options.timeoutMs"),
+            (ExecSpec::new(["true"]).with_pty(PtySize { rows: 24, cols: 0 }), "options.pty"),
         ];
         for (spec, field) in cases {
             let error = spec.validate().unwrap_err();

@@ -128,9 +128,13 @@ pub trait ExecSession: fmt::Debug + Send + Sync {
     /// `capabilities.exec.signals`.
     async fn kill(&self, signal: Signal) -> Result<()>;
 
-    /// Changes the size of its terminal.
+    /// Changes the size of its terminal; success if it has already ended.
     ///
     /// # Requires
-    /// `capabilities.exec.pty_resize`.
+    /// `capabilities.exec.pty_resize`, and a command with a terminal: one without is `FailedPrecondition`.
+    ///
+    /// # Behaviour
+    /// - The program in the foreground is told by SIGWINCH.
+    /// - A size without lines or columns is `InvalidArgument`.
     async fn resize(&self, size: PtySize) -> Result<()>;
 }

@@ -24,7 +24,7 @@ async fn cat(case: &Case) -> Result<Box<dyn ExecSession>, Failure> {
 }
 
 /// Reads until the given number of bytes is there.
-async fn read_some(reader: &mut Box<dyn OutputReader>, want: usize) -> Result<Vec<u8>, Failure> {
+pub(super) async fn read_some(reader: &mut Box<dyn OutputReader>, want: usize) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     while bytes.len() < want {
         match reader.next_chunk().await? {

@@ -1,8 +1,7 @@
 //! Sessions: wait, poll, signals, attaching again.
 
 use openlattice::{
-    ErrorKind, ExecEnd, ExecId, ExecSpec, ExecStatus, ExitStatus, OutputStream, PtySize, Signal, Stdin,
-    Subject,
+    ErrorKind, ExecEnd, ExecId, ExecSpec, ExecStatus, ExitStatus, OutputStream, Signal, Stdin, Subject,
 };
 
 use super::behaviours;
@@ -12,7 +11,6 @@ use crate::verdict::{Outcome, ensure, ensure_eq, must_fail, must_refuse, passed,
 
 behaviours![
     m12_poll_says_whether_a_command_runs,
-    m12_a_terminal_is_given_or_refused,
     g2_another_instance_attaches_to_a_running_command,
     g2_an_ended_command_can_be_attached_to,
     g3_an_unknown_command_is_not_found,
@@ -32,17 +30,6 @@ async fn m12_poll_says_whether_a_command_runs(case: Case) -> Outcome {
     ensure_eq!(session.wait().await?, status, "the status when waited for again");
     ensure_eq!(session.poll().await?, Some(status), "the status when polled after the end");
     ensure_eq!(session.sandbox_id(), node.id(), "the session's sandbox");
-    passed()
-}
-
-async fn m12_a_terminal_is_given_or_refused(case: Case) -> Outcome {
-    let node = case.node().await?;
-    let spec =
-        ExecSpec::shell("[ -t 0 ] && [ -t 1 ] && echo terminal").with_pty(PtySize { rows: 24, cols: 80 });
-    if !case.offers().exec.pty {
-        return must_refuse(node.run(spec).await, "options.pty");
-    }
-    ensure_eq!(node.run(spec).await?.stdout_text().trim_end(), "terminal", "the output");
     passed()
 }
 

@@ -1,8 +1,8 @@
 //! Starting commands and finding them again.
 
 use openlattice::{
-    Bytes, Error, ErrorKind, ExecId, ExecSession, ExecSpec, OnDrop, Result, SandboxId, SecretSource, Stdin,
-    Subject,
+    Bytes, Error, ErrorKind, ExecId, ExecSession, ExecSpec, OnDrop, PtySize, Result, SandboxId, SecretSource,
+    Stdin, Subject,
 };
 use openlattice_engine as engine;
 use openlattice_engine::Engine;
@@ -69,6 +69,11 @@ pub(crate) async fn attach(engine: &Engine, id: &SandboxId, exec: &ExecId) -> Re
     Ok(Box::new(LocalSession::new(engine.clone(), known, command, false)))
 }
 
+/// The size of a terminal as the engine has it.
+pub(crate) fn terminal_size(size: PtySize) -> engine::TerminalSize {
+    engine::TerminalSize { rows: size.rows, columns: size.cols }
+}
+
 fn engine_spec(spec: &ExecSpec) -> Result<engine::ExecSpec> {
     let options = &spec.options;
     let mut asked = engine::ExecSpec::default();
@@ -88,6 +93,7 @@ fn engine_spec(spec: &ExecSpec) -> Result<engine::ExecSpec> {
     asked.workdir.clone_from(&options.cwd);
     asked.timeout = options.timeout();
     asked.stdin = options.stdin != Stdin::Closed;
+    asked.terminal = options.pty.map(terminal_size);
     Ok(asked)
 }
 

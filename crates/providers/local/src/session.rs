@@ -11,6 +11,7 @@ use openlattice_engine as engine;
 use openlattice_engine::Engine;
 
 use crate::error::Attempt;
+use crate::exec::terminal_size;
 use crate::info;
 
 /// Follows one command through the engine.
@@ -135,8 +136,17 @@ impl ExecSession for LocalSession {
         }
     }
 
-    async fn resize(&self, _size: PtySize) -> Result<()> {
-        Err(Error::unsupported("resize", "exec.ptyResize"))
+    async fn resize(&self, size: PtySize) -> Result<()> {
+        size.check("resize", "size")?;
+        match self.engine.resize(&self.sandbox, &self.exec, terminal_size(size)).await {
+            // It has ended, or its sandbox has: there is nobody to tell.
+            Err(error)
+                if error.kind() == engine::ErrorKind::FailedPrecondition && self.poll().await?.is_some() =>
+            {
+                Ok(())
+            }
+            resized => resized.map_err(Attempt("resize").on(Subject::Exec)),
+        }
     }
 }
 

@@ -47,6 +47,10 @@ pub(crate) enum Fault {
     IgnoresCwd,
     /// The limit on processes is not looked at.
     IgnoresPidsLimit,
+    /// A terminal is dropped instead of given.
+    DropsTerminal,
+    /// A terminal's new size is not passed on.
+    IgnoresResize,
     /// A timeout shows as a signal.
     HidesTimeout,
     /// A kill for want of memory shows as a signal.
@@ -74,7 +78,7 @@ pub(crate) enum Notice {
 pub(crate) type Breach = (Fault, &'static str, &'static str, Notice);
 
 /// Every fault.
-pub(crate) const BREACHES: [Breach; 26] = [
+pub(crate) const BREACHES: [Breach; 28] = [
     (JoinsArguments, "G1", "g1_", Notice::Sees),
     (ReplacesBytes, "G2", "g2_output_is_bytes", Notice::Sees),
     (IgnoresOffset, "G2", "g2_reading_goes_on", Notice::Sees),
@@ -95,6 +99,8 @@ pub(crate) const BREACHES: [Breach; 26] = [
     (ClaimsTooMuch, "G6", "m29_metrics", Notice::Sees),
     (IgnoresCwd, "G6", "m14_a_working_directory", Notice::Sees),
     (IgnoresPidsLimit, "G6", "g6_a_pids_limit", Notice::Sees),
+    (DropsTerminal, "G6", "m12_a_terminal_is_given", Notice::Sees),
+    (IgnoresResize, "G6", "m12_a_terminal_is_resized", Notice::Sees),
     (HidesTimeout, "G7", "m15_a_timeout_kills", Notice::Sees),
     (HidesMemoryKill, "G7", "g7_a_memory_kill", Notice::Sees),
     (HidesSandboxEnd, "G7", "g7_the_end_of_the_sandbox", Notice::Sees),

@@ -40,6 +40,7 @@ impl Broken {
             Fault::JoinsArguments => spec.argv = vec!["/bin/sh".into(), "-c".into(), spec.argv.join(" ")],
             Fault::IgnoresCwd => spec.options.cwd = None,
             Fault::DetachesOnDrop => spec.options.on_drop = OnDrop::Detach,
+            Fault::DropsTerminal => spec.options.pty = None,
             _ => {}
         }
         spec

@@ -133,6 +133,9 @@ impl ExecSession for BrokenSession {
     }
 
     async fn resize(&self, size: PtySize) -> Result<()> {
+        if self.fault == Fault::IgnoresResize {
+            return Ok(());
+        }
         self.inner.resize(size).await
     }
 }
