@@ -25,6 +25,7 @@ mod server;
 mod shared;
 mod state;
 mod status;
+mod terminal;
 mod tls;
 mod trailers;
 

@@ -103,7 +103,7 @@ fn exec(modal: bool) -> ExecCapabilities {
         secret_values: true,
         named_secrets: true,
         stdin: true,
-        pty: modal,
+        pty: true,
         pty_resize: false,
         timeout: true,
         signals: false,

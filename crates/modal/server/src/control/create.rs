@@ -91,6 +91,7 @@ fn spec(plan: Plan, image: &Resolved) -> Result<SandboxSpec, Status> {
     spec.image = image.base.id.to_string();
     spec.command = definition::command(plan.command, image.entrypoint(), image.command());
     spec.workdir = plan.workdir.or_else(|| image.config.workdir.clone());
+    spec.terminal = plan.terminal;
     spec.limits = plan.limits;
     spec.volumes = plan.volumes;
     spec.lifetime = Some(plan.lifetime);

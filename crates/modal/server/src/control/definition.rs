@@ -11,11 +11,12 @@
 //! | `open_ports` | published on loopback of this machine while the server runs: TLS ends here with the server's certificate, unencrypted ones are plain TCP besides. At most 32 |
 //! | `readiness_probe` | tried until it passes once: every `interval_ms` (10 ms to 1 h), and when it fails for long at least every hundredth of the time waited |
 //! | `volume_mounts` | given exactly; `allow_background_commits` is taken, since every write is seen at once |
+//! | `pty_info` | a terminal for the main command; its kind becomes variables of the sandbox, which the request's own win over |
 //! | everything else | refused by name when set |
 
 use super::{env::Env, volume};
-use crate::{reach::Asked, status::unsupported};
-use openlattice_engine::{Limits, VolumeMount};
+use crate::{reach::Asked, status::unsupported, terminal::Terminal};
+use openlattice_engine::{Limits, TerminalSize, VolumeMount};
 use openlattice_modal_proto::client::{
     self as proto, NetworkAccess, Resources, Sandbox, SchedulerPlacement, network_access::NetworkAccessType,
     sandbox::OpenPortsOneof,
@@ -41,6 +42,7 @@ pub(crate) struct Plan {
     pub(crate) reach: Asked,
     pub(crate) secret_ids: Vec<String>,
     pub(crate) env: HashMap<String, String>,
+    pub(crate) terminal: Option<TerminalSize>,
     /// Texts for the user: what is given otherwise than asked for.
     pub(crate) warnings: Vec<String>,
 }
@@ -98,7 +100,6 @@ pub(crate) fn read(definition: Sandbox) -> Result<Plan, Status> {
         Some(OpenPortsOneof::OpenPorts(ports)) => ports.ports,
         None => Vec::new(),
     };
-    let pty = pty_info.is_some_and(|pty| pty.enabled || pty.pty_type != 0);
     refuse(
         !mount_ids.is_empty(),
         "mount_ids (local files)",
@@ -107,7 +108,6 @@ pub(crate) fn read(definition: Sandbox) -> Result<Plan, Status> {
     refuse(!nfs_mounts.is_empty(), "nfs_mounts", "leave network file systems out")?;
     refuse(!s3_mounts.is_empty(), "s3_mounts", "leave bucket mounts out")?;
     refuse(!cloud_bucket_mounts.is_empty(), "cloud_bucket_mounts", "leave bucket mounts out")?;
-    refuse(pty, "pty_info", "run the command without a terminal")?;
     refuse(cloud_provider != 0 || !cloud_provider_str.is_empty(), "cloud_provider", "leave the cloud out")?;
     refuse(!worker_id.is_empty(), "worker_id", "leave it out")?;
     refuse(i6pn_enabled, "i6pn_enabled", "leave it out")?;
@@ -138,6 +138,9 @@ pub(crate) fn read(definition: Sandbox) -> Result<Plan, Status> {
     let mut warnings = Vec::new();
     read_network(network_access, block_network, &mut warnings)?;
     let limits = read_resources(resources.unwrap_or_default(), &mut warnings)?;
+    let terminal = Terminal::read(pty_info)?;
+    let mut env = terminal.as_ref().map(|terminal| terminal.env.clone()).unwrap_or_default();
+    env.extend(environment_variables.unwrap_or_default().contents);
     Ok(Plan {
         command: entrypoint_args,
         image_id,
@@ -149,7 +152,8 @@ pub(crate) fn read(definition: Sandbox) -> Result<Plan, Status> {
         volumes,
         reach,
         secret_ids,
-        env: environment_variables.unwrap_or_default().contents,
+        env,
+        terminal: terminal.map(|terminal| terminal.size),
         warnings,
     })
 }
@@ -308,6 +312,14 @@ mod tests {
     }
 
     #[test]
+    fn m12_a_terminal_of_the_main_command_is_given_with_its_kind() {
+        let pty = PtyInfo { enabled: true, env_term: "vt100".into(), ..Default::default() };
+        let plan = read(Sandbox { pty_info: Some(pty), ..usual() }).unwrap();
+        assert_eq!(plan.terminal, Some(TerminalSize { rows: 24, columns: 80 }));
+        assert_eq!(plan.env.get("TERM").map(String::as_str), Some("vt100"));
+    }
+
+    #[test]
     fn maxima_become_limits() {
         let resources =
             Resources { memory_mb: 64, memory_mb_max: 128, milli_cpu_max: 500, ..Default::default() };
@@ -361,10 +373,6 @@ mod tests {
             (Sandbox { network_access: Some(allow), ..usual() }, "ALLOWLIST"),
             (Sandbox { scheduler_placement: Some(region), ..usual() }, "regions"),
             (Sandbox { mount_ids: vec!["mo-1".into()], ..usual() }, "mount_ids"),
-            (
-                Sandbox { pty_info: Some(PtyInfo { enabled: true, ..Default::default() }), ..usual() },
-                "pty_info",
-            ),
             (Sandbox { enable_snapshot: true, ..usual() }, "memory snapshots"),
             (Sandbox { runtime: Some("vm".into()), ..usual() }, "runtime"),
             (Sandbox { custom_domain: "x.y".into(), ..usual() }, "custom_domain"),

@@ -5,6 +5,7 @@ use crate::{
     control::{Reply, env::EnvSources},
     shared::Shared,
     status,
+    terminal::Terminal,
     trailers::{DROPPED, END, Trailers},
 };
 use openlattice_engine::{ExecEnd, ExecId, ExecSpec, ExecState, SandboxId};
@@ -43,15 +44,16 @@ pub(super) async fn start(
 async fn spec(shared: &Shared, id: ExecId, request: proto::TaskExecStartRequest) -> Result<ExecSpec, Status> {
     let stdout = request.stdout_config();
     let stderr = request.stderr_config();
-    if request.pty_info.is_some() {
-        return Err(status::unsupported("pty_info", "run the command without a terminal"));
-    }
     if request.command_args.is_empty() {
         return Err(Status::invalid_argument("command_args is empty; name a program"));
     }
+    let (size, kind) = match Terminal::read(request.pty_info)? {
+        Some(Terminal { size, env }) => (Some(size), env),
+        None => Default::default(),
+    };
     let sources = EnvSources {
         secret_ids: request.secret_ids,
-        maps: vec![request.env],
+        maps: vec![kind, request.env],
         sources: request.secret_sources,
     };
     let mut spec = ExecSpec::default();
@@ -61,6 +63,7 @@ async fn spec(shared: &Shared, id: ExecId, request: proto::TaskExecStartRequest)
     spec.workdir = workdir(request.workdir)?;
     spec.timeout = request.timeout_secs.filter(|secs| *secs > 0).map(|secs| Duration::from_secs(secs.into()));
     spec.stdin = true;
+    spec.terminal = size;
     spec.discard_stdout = stdout == proto::TaskExecStdoutConfig::Devnull;
     spec.discard_stderr = stderr == proto::TaskExecStderrConfig::Devnull;
     spec.merge_stderr = stderr == proto::TaskExecStderrConfig::Stdout;

@@ -291,10 +291,6 @@ async fn what_is_not_offered_in_exec_is_refused() {
     let Some(mut stage) = Stage::new().await else { return };
     let table = [
         (
-            proto::TaskExecStartRequest { pty_info: Some(Default::default()), ..stage.request(&["true"]) },
-            Code::Unimplemented,
-        ),
-        (
             proto::TaskExecStartRequest { container_id: "x".into(), ..stage.request(&["true"]) },
             Code::Unimplemented,
         ),
