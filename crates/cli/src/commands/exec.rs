@@ -9,19 +9,22 @@ use openlattice::{ExecSpec, OnDrop, SandboxId, Signal, Stdin};
 use super::report::Report;
 use crate::context::Context;
 use crate::failure::Result;
-use crate::live::{self, Ending, Signals};
+use crate::live::{self, Ending, Signals, Terminal, TerminalArguments};
 use crate::node_arguments::Variables;
 use crate::value;
 
 /// Run a command in a node that exists
 ///
 /// Output is passed on as it comes, standard input is forwarded. The first Ctrl-C goes to the command, a second one within
-/// two seconds kills it; the node lives on.
+/// two seconds kills it; the node lives on. At a terminal (-t) every Ctrl-C goes to the command.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  lattice exec -w /tmp --timeout 5s sb-0123 -- sh -c 'pwd; id -u'")]
+  lattice exec -w /tmp --timeout 5s sb-0123 -- sh -c 'pwd; id -u'
+  lattice exec -it sb-0123 -- bash")]
 pub(crate) struct Exec {
+    #[command(flatten)]
+    terminal: TerminalArguments,
     #[command(flatten)]
     variables: Variables,
     /// Working directory, absolute
@@ -58,13 +61,15 @@ impl Exec {
             spec = spec.with_timeout(timeout);
         }
         let mut signals = Signals::catch()?;
+        let terminal = self.terminal.terminal()?;
+        spec.options.pty = terminal.as_ref().map(Terminal::size);
         let provider = context.provider().await?;
         let offer = &provider.capabilities().exec;
         if offer.kill_on_drop {
             spec.options.on_drop = OnDrop::Kill;
         }
         let session = provider.exec(id, spec).await?;
-        let ending = live::follow(session.as_ref(), &mut signals, offer.signals).await;
+        let ending = live::follow(session.as_ref(), &mut signals, terminal, offer).await;
         // Not left to the drop of the session, for which the end of this process may leave no time.
         if !matches!(ending, Ok(Ending::Status(_))) && offer.signals {
             session.kill(Signal::KILL).await?;

@@ -12,7 +12,7 @@ use openlattice::{
 use super::report::Report;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::live::{self, Ending, Signals};
+use crate::live::{self, Ending, Signals, Terminal, TerminalArguments};
 use crate::node_arguments::{NodeArguments, whole_seconds};
 use crate::{output, value};
 
@@ -22,14 +22,18 @@ const LEFT_BEHIND_SECONDS: u64 = 60;
 /// Make a node, run a command in it, and remove it
 ///
 /// Output is passed on as it comes, standard input is forwarded. The node belongs to this process: if it is killed,
-/// `lattice gc` ends the node. The first Ctrl-C goes to the command, a second one within two seconds ends the node.
+/// `lattice gc` ends the node. The first Ctrl-C goes to the command, a second one within two seconds ends the node. At a
+/// terminal (-t) every Ctrl-C goes to the command.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   lattice run -e GREETING=hello --timeout 30s -- sh -c 'echo $GREETING; exit 7'
   echo data | lattice run --memory 256m -- wc -c
+  lattice run -it -- bash
   lattice volume create data && lattice run -v data:/data -- sh -c 'date > /data/last'")]
 pub(crate) struct Run {
+    #[command(flatten)]
+    terminal: TerminalArguments,
     #[command(flatten)]
     node: NodeArguments,
     /// Time after which the command is killed (exit code 124), such as 30s
@@ -53,6 +57,7 @@ impl Run {
     async fn outcome(&self, context: &Context, sandbox: &mut Option<SandboxId>) -> Result<Ending> {
         let mut spec = self.node.spec()?;
         let mut signals = Signals::catch()?;
+        let terminal = self.terminal.terminal()?;
         let provider = context.provider().await?;
 
         self.bind(&mut spec, provider.capabilities());
@@ -66,7 +71,7 @@ impl Run {
         *sandbox = Some(info.id.clone());
         let outcome = match interrupted {
             Some(signal) => Ok(Ending::Interrupted(signal)),
-            None => self.command(&*provider, &info.id, &mut signals).await,
+            None => self.command(&*provider, &info.id, &mut signals, terminal).await,
         };
         match (outcome, provider.destroy(&info.id).await) {
             (outcome, Ok(())) => outcome,
@@ -96,9 +101,11 @@ impl Run {
         provider: &dyn ComputeProvider,
         id: &SandboxId,
         signals: &mut Signals,
+        terminal: Option<Terminal>,
     ) -> Result<Ending> {
         let offer = &provider.capabilities().exec;
         let mut spec = ExecSpec::new(self.command.clone()).with_stdin(Stdin::Open);
+        spec.options.pty = terminal.as_ref().map(Terminal::size);
         if let Some(timeout) = self.timeout {
             spec = spec.with_timeout(timeout);
         }
@@ -106,7 +113,7 @@ impl Run {
             spec.options.on_drop = OnDrop::Kill;
         }
         let session = provider.exec(id, spec).await?;
-        live::follow(session.as_ref(), signals, offer.signals).await
+        live::follow(session.as_ref(), signals, terminal, offer).await
     }
 }
 

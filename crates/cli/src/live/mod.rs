@@ -3,16 +3,19 @@
 mod input;
 mod pump;
 mod signals;
+mod terminal;
 
 use std::time::{Duration, Instant};
 
-use openlattice::{ExecSession, ExecStatus, OutputStream, Signal};
+use openlattice::{ExecCapabilities, ExecSession, ExecStatus, OutputStream, Signal};
 
 pub(crate) use signals::Signals;
+pub(crate) use terminal::{Terminal, TerminalArguments};
 
 use crate::failure::Result;
 use crate::output;
 use pump::Pumped;
+use terminal::Event;
 
 /// A second interrupt within this time is meant for us and not for the command.
 const TWICE: Duration = Duration::from_secs(2);
@@ -31,12 +34,15 @@ pub(crate) enum Ending {
 /// Passes output on as it comes, forwards standard input and interrupts, until the command has ended.
 ///
 /// The first interrupt goes to the command where the provider can send signals; a second one within two seconds, and any
-/// other signal, ends the following.
+/// other signal, ends the following. With a terminal, keys are the command's as they are, Ctrl-C too, and its changes of
+/// size are passed on where the provider can; it is as it was again when this returns.
 pub(crate) async fn follow(
     session: &dyn ExecSession,
     signals: &mut Signals,
-    can_signal: bool,
+    mut terminal: Option<Terminal>,
+    offer: &ExecCapabilities,
 ) -> Result<Ending> {
+    let _raw = terminal.as_ref().map(Terminal::raw).transpose()?;
     let finished = finish(session);
     let fed = input::forward(session);
     tokio::pin!(finished, fed);
@@ -50,10 +56,15 @@ pub(crate) async fn follow(
             }
             signal = signals.next() => {
                 let again = last.replace(Instant::now()).is_some_and(|before| before.elapsed() < TWICE);
-                if signal != Signal::INT || again || !can_signal {
+                if signal != Signal::INT || again || !offer.signals {
                     return Ok(Ending::Interrupted(signal));
                 }
                 session.kill(Signal::INT).await?;
+            }
+            event = terminal::next(&mut terminal) => match event {
+                Event::Signal(signal) => return Ok(Ending::Interrupted(signal)),
+                Event::Resized(size) if offer.pty_resize => session.resize(size).await?,
+                Event::Resized(_) => {}
             }
         }
     }

@@ -10,4 +10,5 @@ mod run;
 mod serve;
 mod signals;
 mod store;
+mod terminal;
 mod volumes;
