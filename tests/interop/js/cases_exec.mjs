@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { UNIMPLEMENTED, rejectsWithStatus, run, test } from "./suite.mjs";
+import { rejectsWithStatus, run, test } from "./suite.mjs";
 
 const INVALID_ARGUMENT = 3;
 
@@ -124,7 +124,31 @@ test("exec_without_output", async (ctx) => {
   assert.equal(await process.wait(), 4);
 });
 
-test("exec_with_a_terminal_is_refused", async (ctx) => {
+test("exec_at_a_terminal", async (ctx) => {
   const sandbox = await ctx.sandbox();
-  await rejectsWithStatus(sandbox.exec(["sh"], { pty: true }), UNIMPLEMENTED);
+  const script = 'stty size; [ -t 2 ] && echo $TERM $COLORTERM >&2; read line; echo "got $line"; exit 3';
+  const process = await sandbox.exec(["sh", "-c", script], { pty: true });
+  const writer = process.stdin.getWriter();
+  await writer.write("hello\n");
+  const lines = (await process.stdout.readText()).trimEnd().split("\r\n");
+  // What is typed shows as soon as it comes.
+  assert.deepEqual(lines.sort(), ["24 80", "got hello", "hello", "xterm-256color truecolor"]);
+  assert.equal(await process.stderr.readText(), "");
+  assert.equal(await process.wait(), 3);
+});
+
+test("exec_control_characters_at_a_terminal", async (ctx) => {
+  const sandbox = await ctx.sandbox();
+  const interrupted = await sandbox.exec(["cat"], { pty: true });
+  await interrupted.stdin.getWriter().write("\x03");
+  assert.equal(await interrupted.wait(), 130);
+  const ended = await sandbox.exec(["cat"], { pty: true });
+  await ended.stdin.getWriter().close();
+  assert.equal(await ended.wait(), 0);
+});
+
+test("main_command_at_a_terminal", async (ctx) => {
+  const sandbox = await ctx.sandbox({ command: ["sh", "-c", "stty size; echo err >&2; exit 4"], pty: true });
+  assert.equal((await sandbox.stdout.readText()).replaceAll("\r\n", "\n"), "24 80\nerr\n");
+  assert.equal(await sandbox.wait(), 4);
 });

@@ -146,6 +146,34 @@ def exec_without_output(ctx):
 
 
 @case
-def exec_with_a_terminal_is_refused(ctx):
-    with raises(modal.exception.UnimplementedError):
-        ctx.sandbox().exec("sh", pty=True).wait()
+def exec_at_a_terminal(ctx):
+    script = "stty size; [ -t 0 ] && [ -t 1 ] && [ -t 2 ] && echo err >&2; read line; echo got $line; exit 3"
+    process = ctx.sandbox().exec("sh", "-c", script, pty=True)
+    process.stdin.write("hello\n")
+    process.stdin.drain()
+    lines = process.stdout.read().replace("\r\n", "\n").splitlines()
+    # What is typed shows as soon as it comes.
+    equal(sorted(lines), ["24 80", "err", "got hello", "hello"], "stdout")
+    equal(process.stderr.read(), "", "stderr")
+    equal(process.wait(), 3, "exit code")
+
+
+@case
+def exec_control_characters_at_a_terminal(ctx):
+    sandbox = ctx.sandbox()
+    process = sandbox.exec("cat", pty=True)
+    process.stdin.write("\x03")
+    process.stdin.drain()
+    equal(process.wait(), 130, "exit code after Ctrl-C")
+    process = sandbox.exec("cat", pty=True)
+    process.stdin.write_eof()
+    process.stdin.drain()
+    equal(process.wait(), 0, "exit code after the end of input")
+
+
+@case
+def main_command_at_a_terminal(ctx):
+    sandbox = ctx.sandbox("sh", "-c", "stty size; echo err >&2; exit 4", pty=True)
+    equal(sandbox.stdout.read().replace("\r\n", "\n"), "24 80\nerr\n", "stdout")
+    sandbox.wait(raise_on_termination=False)
+    equal(sandbox.returncode, 4, "exit code")
