@@ -1,6 +1,5 @@
 //! Our own terminal, when the command gets one too.
 
-use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -86,13 +85,11 @@ impl Terminal {
     }
 }
 
-/// Waits for the next event of a terminal, for ever without one.
-pub(super) fn next(terminal: &mut Option<Terminal>) -> impl Future<Output = Event> + '_ {
-    async move {
-        match terminal {
-            Some(terminal) => terminal.event().await,
-            None => std::future::pending().await,
-        }
+/// Waits for the next event of a terminal, for ever without one. Cancel-safe.
+pub(super) async fn next(terminal: &mut Option<Terminal>) -> Event {
+    match terminal {
+        Some(terminal) => terminal.event().await,
+        None => std::future::pending().await,
     }
 }
 
