@@ -13,6 +13,8 @@ mod exec_options;
 mod exec_timeout;
 mod extension;
 mod files;
+mod files_stream;
+mod files_watch;
 mod gc;
 mod health;
 mod input;
@@ -75,6 +77,8 @@ pub(crate) fn all() -> Vec<Behaviour> {
         snapshot::all(),
         health::all(),
         files::all(),
+        files_stream::all(),
+        files_watch::all(),
         extension::all(),
         refusal::all(),
         secret::all(),

@@ -46,6 +46,8 @@ pub struct Capabilities {
     pub exec: ExecCapabilities,
     /// What snapshots can do, where `snapshot` is declared.
     pub snapshots: SnapshotCapabilities,
+    /// What files can have, where the extension [`Files`](crate::Files) is there.
+    pub files: FileCapabilities,
     /// The extensions on offer, for display; the extensions themselves decide.
     pub extensions: ExtensionCapabilities,
 }
@@ -211,6 +213,18 @@ pub struct SnapshotCapabilities {
     pub memory: bool,
     /// A sandbox that has ended can still be kept.
     pub after_end: bool,
+}
+
+/// Declares what the extension [`Files`](crate::Files) can do besides reading, writing, listing and removing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct FileCapabilities {
+    /// Changes can be followed.
+    pub watch: bool,
+    /// Permission bits can be set.
+    pub modes: bool,
+    /// Symbolic links can be made.
+    pub symlinks: bool,
 }
 
 /// Declares which extensions are on offer.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, SandboxId, Timestamp};
+use crate::{FileContent, FileWatch, Result, SandboxId, Timestamp, WatchOptions};
 
 /// Says what a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,7 +53,8 @@ pub struct FileInfo {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct WriteOptions {
-    /// The permission bits of the file; without them those of the file that is replaced, or `0o644`.
+    /// The permission bits of the file, up to `0o777`; without them those of the file that is replaced, or `0o644`. Needs
+    /// `capabilities.files.modes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<u32>,
 }
@@ -80,6 +81,56 @@ pub trait Files: fmt::Debug + Send + Sync + 'static {
 
     /// Replaces or creates a file with its missing parents, at once: no reader sees a part.
     async fn write(&self, id: &SandboxId, path: &str, data: Bytes, options: WriteOptions) -> Result<()>;
+
+    /// Opens a file to read it by pieces from an offset in bytes on, following links. Memory is bounded whatever the file's size.
+    ///
+    /// # Behaviour
+    /// - All pieces are of the file that was opened, also when another one replaces it meanwhile.
+    /// - From an offset at or after the end there are none.
+    /// - An error about the path comes from this call, or from the first piece.
+    /// - The end of the sandbox ends the reading with an error, never with an end of the content.
+    async fn read_stream(&self, id: &SandboxId, path: &str, offset: u64) -> Result<Box<dyn FileContent>>;
+
+    /// Replaces or creates a file with its missing parents from content that is given by pieces. Memory is bounded whatever its
+    /// size.
+    ///
+    /// # Behaviour
+    /// - The file has its name when the content is complete, and not before.
+    /// - An error of the content is the call's, and then, as when the call is dropped, nothing changed under the name.
+    /// - The content is read at most once.
+    async fn write_stream(
+        &self,
+        id: &SandboxId,
+        path: &str,
+        content: Box<dyn FileContent>,
+        options: WriteOptions,
+    ) -> Result<()>;
+
+    /// Follows what happens to a file, to the entries of a directory, or with `recursive` to all that is below it.
+    ///
+    /// # Requires
+    /// `capabilities.files.watch`.
+    ///
+    /// # Behaviour
+    /// - What happens after the call returned is told.
+    /// - A link at the end of the path is followed, and the paths of events begin with what it leads to; no other link is.
+    /// - An error about the path comes from this call, or from the first event.
+    /// - Dropping the watch ends it and leaves nothing.
+    async fn watch(&self, id: &SandboxId, path: &str, options: WatchOptions) -> Result<Box<dyn FileWatch>>;
+
+    /// Makes a symbolic link with this target, which is not looked at. An existing path is `AlreadyExists`, a missing parent
+    /// `NotFound`.
+    ///
+    /// # Requires
+    /// `capabilities.files.symlinks`.
+    async fn symlink(&self, id: &SandboxId, path: &str, target: &str) -> Result<()>;
+
+    /// Sets the permission bits, up to `0o777`, of a file or a directory; a link at the end of the path is not followed, and is
+    /// `FailedPrecondition`.
+    ///
+    /// # Requires
+    /// `capabilities.files.modes`.
+    async fn set_mode(&self, id: &SandboxId, path: &str, mode: u32) -> Result<()>;
 
     /// Lists a directory, ordered by name (by path when recursive), without `.` and `..`.
     async fn list(&self, id: &SandboxId, path: &str, options: ListOptions) -> Result<Vec<FileInfo>>;
@@ -109,6 +160,11 @@ impl NodeFiles {
         Self { files, id }
     }
 
+    /// Returns the extension itself.
+    pub fn extension(&self) -> &Arc<dyn Files> {
+        &self.files
+    }
+
     /// Returns the content of a file; see [`Files::read`].
     pub async fn read(&self, path: &str) -> Result<Bytes> {
         self.files.read(&self.id, path).await
@@ -117,6 +173,31 @@ impl NodeFiles {
     /// Writes a file; see [`Files::write`].
     pub async fn write(&self, path: &str, data: impl Into<Bytes> + Send) -> Result<()> {
         self.files.write(&self.id, path, data.into(), WriteOptions::default()).await
+    }
+
+    /// Opens a file to read it by pieces; see [`Files::read_stream`].
+    pub async fn read_stream(&self, path: &str) -> Result<Box<dyn FileContent>> {
+        self.files.read_stream(&self.id, path, 0).await
+    }
+
+    /// Writes a file from content given by pieces; see [`Files::write_stream`].
+    pub async fn write_stream(&self, path: &str, content: impl FileContent + 'static) -> Result<()> {
+        self.files.write_stream(&self.id, path, Box::new(content), WriteOptions::default()).await
+    }
+
+    /// Follows changes; see [`Files::watch`].
+    pub async fn watch(&self, path: &str, options: WatchOptions) -> Result<Box<dyn FileWatch>> {
+        self.files.watch(&self.id, path, options).await
+    }
+
+    /// Makes a symbolic link; see [`Files::symlink`].
+    pub async fn symlink(&self, path: &str, target: &str) -> Result<()> {
+        self.files.symlink(&self.id, path, target).await
+    }
+
+    /// Sets permission bits; see [`Files::set_mode`].
+    pub async fn set_mode(&self, path: &str, mode: u32) -> Result<()> {
+        self.files.set_mode(&self.id, path, mode).await
     }
 
     /// Lists a directory; see [`Files::list`].

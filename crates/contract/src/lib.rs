@@ -36,6 +36,8 @@ mod check;
 mod error;
 mod exec;
 mod extension;
+mod file_content;
+mod file_watch;
 mod files;
 mod gpu;
 mod health;
@@ -62,14 +64,16 @@ pub use async_trait::async_trait;
 pub use bytes::Bytes;
 
 pub use capability::{
-    Capabilities, Constraints, ExecCapabilities, ExtensionCapabilities, IdentityCapabilities,
-    LifetimeCapabilities, LimitCapabilities, NetworkCapabilities, PlacementCapabilities, RuntimeCapabilities,
-    SnapshotCapabilities,
+    Capabilities, Constraints, ExecCapabilities, ExtensionCapabilities, FileCapabilities,
+    IdentityCapabilities, LifetimeCapabilities, LimitCapabilities, NetworkCapabilities,
+    PlacementCapabilities, RuntimeCapabilities, SnapshotCapabilities,
 };
 pub use check::Operation;
 pub use error::{Error, ErrorKind, Result, Retry, Subject};
 pub use exec::{ExecOptions, ExecSpec, OnDrop, PtySize};
 pub use extension::Extensions;
+pub use file_content::FileContent;
+pub use file_watch::{FileEvent, FileEventKind, FileWatch, WatchOptions};
 pub use files::{FileInfo, FileKind, Files, ListOptions, NodeFiles, WriteOptions};
 pub use gpu::{Gpu, GpuType};
 pub use health::Health;

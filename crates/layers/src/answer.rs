@@ -1,8 +1,8 @@
 //! What a layer may know of a call's result.
 
 use openlattice::{
-    Bytes, ExecSession, ExecStatus, FileInfo, GcReport, Health, OutputChunk, OutputReader, PortUrl,
-    SandboxInfo, SnapshotRef, StdinStatus, Usage, VolumeInfo,
+    Bytes, ExecSession, ExecStatus, FileContent, FileEvent, FileInfo, FileWatch, GcReport, Health,
+    OutputChunk, OutputReader, PortUrl, SandboxInfo, SnapshotRef, StdinStatus, Usage, VolumeInfo,
 };
 use std::collections::BTreeMap;
 
@@ -41,6 +41,10 @@ answers! {
     ExecStatus: status => Some(format!("{}, {:?}", status.exit, status.reason)),
     Option<ExecStatus>: status => Some(status.map_or_else(|| "running".to_owned(), |status| status.exit.to_string())),
     Bytes: bytes => Some(format!("{} bytes", bytes.len())),
+    Box<dyn FileContent>: _content => None,
+    Option<Bytes>: piece => Some(piece.as_ref().map_or_else(|| "the end".to_owned(), |piece| format!("{} bytes", piece.len()))),
+    Box<dyn FileWatch>: _watch => None,
+    Option<FileEvent>: event => Some(event.as_ref().map_or_else(|| "the end".to_owned(), |event| event.kind.to_string())),
     Vec<FileInfo>: entries => Some(format!("{} entries", entries.len())),
     FileInfo: file => Some(format!("{:?} of {} bytes", file.kind, file.size)),
     PortUrl: _url => None,

@@ -54,6 +54,20 @@ pub enum Call {
     ReadFile,
     /// Writing a file.
     WriteFile,
+    /// Opening a file to read it by pieces.
+    OpenFile,
+    /// Waiting for the next piece of a file.
+    ReadFilePiece,
+    /// Writing a file by pieces.
+    StreamFile,
+    /// Beginning to follow changes of files.
+    WatchFiles,
+    /// Waiting for the next change of a file.
+    NextFileEvent,
+    /// Making a symbolic link.
+    MakeLink,
+    /// Setting permission bits.
+    SetMode,
     /// Listing a directory.
     ListFiles,
     /// Describing a path.
@@ -105,6 +119,13 @@ impl Call {
         Self::Resize,
         Self::ReadFile,
         Self::WriteFile,
+        Self::OpenFile,
+        Self::ReadFilePiece,
+        Self::StreamFile,
+        Self::WatchFiles,
+        Self::NextFileEvent,
+        Self::MakeLink,
+        Self::SetMode,
         Self::ListFiles,
         Self::StatFile,
         Self::MakeDirectory,
@@ -145,6 +166,13 @@ impl Call {
             Self::Resize => "resize",
             Self::ReadFile => "read file",
             Self::WriteFile => "write file",
+            Self::OpenFile => "open file",
+            Self::ReadFilePiece => "read file piece",
+            Self::StreamFile => "stream file",
+            Self::WatchFiles => "watch files",
+            Self::NextFileEvent => "next file event",
+            Self::MakeLink => "make link",
+            Self::SetMode => "set mode",
             Self::ListFiles => "list files",
             Self::StatFile => "stat file",
             Self::MakeDirectory => "make directory",
@@ -162,6 +190,11 @@ impl Call {
     /// Says whether the call belongs to a command's session or one of its readers.
     pub fn is_of_session(self) -> bool {
         (Self::ReadOutput..=Self::Resize).contains(&self)
+    }
+
+    /// Says whether the call goes on with what an earlier one opened: a file's pieces, or a watch's events.
+    pub fn is_of_stream(self) -> bool {
+        matches!(self, Self::ReadFilePiece | Self::NextFileEvent)
     }
 }
 

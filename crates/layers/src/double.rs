@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use openlattice::{
     Bytes, Capabilities, ComputeProvider, Error, ExecId, ExecSession, ExecSpec, ExecStatus, Extensions,
-    FileInfo, Files, GcReport, Health, ListFilter, ListOptions, OutputChunk, OutputReader, OutputStream,
-    ProvisionSpec, PtySize, Result, SandboxId, SandboxInfo, Signal, SnapshotKind, SnapshotRef, SnapshotSpec,
-    StdinStatus, Timestamp, WriteOptions, async_trait,
+    FileContent, FileEvent, FileInfo, FileWatch, Files, GcReport, Health, ListFilter, ListOptions,
+    OutputChunk, OutputReader, OutputStream, ProvisionSpec, PtySize, Result, SandboxId, SandboxInfo, Signal,
+    SnapshotKind, SnapshotRef, SnapshotSpec, StdinStatus, Timestamp, WatchOptions, WriteOptions, async_trait,
 };
 use tracing::field::{Field, Visit};
 use tracing::span;
@@ -329,6 +329,42 @@ impl Files for DoubleFiles {
         self.0.play(Call::WriteFile).await
     }
 
+    async fn read_stream(&self, _id: &SandboxId, _path: &str, _offset: u64) -> Result<Box<dyn FileContent>> {
+        self.0.play(Call::OpenFile).await?;
+        Ok(Box::new(DoubleStream(Arc::clone(&self.0))))
+    }
+
+    /// Fails as a `StreamFile` before the content is read, and as a `WriteFile` after it.
+    async fn write_stream(
+        &self,
+        _id: &SandboxId,
+        _path: &str,
+        mut content: Box<dyn FileContent>,
+        _options: WriteOptions,
+    ) -> Result<()> {
+        self.0.play(Call::StreamFile).await?;
+        while content.next_chunk().await?.is_some() {}
+        self.0.play(Call::WriteFile).await
+    }
+
+    async fn watch(
+        &self,
+        _id: &SandboxId,
+        _path: &str,
+        _options: WatchOptions,
+    ) -> Result<Box<dyn FileWatch>> {
+        self.0.play(Call::WatchFiles).await?;
+        Ok(Box::new(DoubleStream(Arc::clone(&self.0))))
+    }
+
+    async fn symlink(&self, _id: &SandboxId, _path: &str, _target: &str) -> Result<()> {
+        self.0.play(Call::MakeLink).await
+    }
+
+    async fn set_mode(&self, _id: &SandboxId, _path: &str, _mode: u32) -> Result<()> {
+        self.0.play(Call::SetMode).await
+    }
+
     async fn list(&self, _id: &SandboxId, _path: &str, _options: ListOptions) -> Result<Vec<FileInfo>> {
         self.0.play(Call::ListFiles).await?;
         Ok(Vec::new())
@@ -345,6 +381,24 @@ impl Files for DoubleFiles {
 
     async fn remove(&self, _id: &SandboxId, _path: &str, _recursive: bool) -> Result<()> {
         self.0.play(Call::RemoveFile).await
+    }
+}
+
+/// A file's content or a watch, over at once.
+#[derive(Debug)]
+struct DoubleStream(Arc<Script>);
+
+#[async_trait]
+impl FileContent for DoubleStream {
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>> {
+        self.0.play(Call::ReadFilePiece).await.map(|()| None)
+    }
+}
+
+#[async_trait]
+impl FileWatch for DoubleStream {
+    async fn next_event(&mut self) -> Result<Option<FileEvent>> {
+        self.0.play(Call::NextFileEvent).await.map(|()| None)
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openlattice::{
-    Bytes, FileInfo, Files, ListOptions, Metrics, Network, PortUrl, Result, SandboxId, Tags, Usage,
-    VolumeInfo, Volumes, WriteOptions, async_trait,
+    Bytes, FileContent, FileInfo, FileWatch, Files, ListOptions, Metrics, Network, PortUrl, Result,
+    SandboxId, Tags, Usage, VolumeInfo, Volumes, WatchOptions, WriteOptions, async_trait,
 };
 
+use crate::content::{Once, Pieces};
 use crate::layer::through;
-use crate::{About, Call, Layer, Repeat};
+use crate::{About, BoxFuture, Call, Layer, Repeat};
 
 /// Declares an extension with a layer over it.
 macro_rules! layered {
@@ -60,6 +61,52 @@ impl<L: Layer> Files for LayeredFiles<L> {
     async fn write(&self, id: &SandboxId, path: &str, data: Bytes, options: WriteOptions) -> Result<()> {
         let write = || self.inner.write(id, path, data.clone(), options.clone());
         through(&*self.layer, About::sandbox(Call::WriteFile, id), write).await
+    }
+
+    async fn read_stream(&self, id: &SandboxId, path: &str, offset: u64) -> Result<Box<dyn FileContent>> {
+        let about = About::sandbox(Call::OpenFile, id);
+        let content = through(&*self.layer, about, || self.inner.read_stream(id, path, offset)).await?;
+        if !self.layer.covers(Call::ReadFilePiece) {
+            return Ok(content);
+        }
+        Ok(Box::new(Pieces::new(Arc::clone(&self.layer), content, id)))
+    }
+
+    async fn write_stream(
+        &self,
+        id: &SandboxId,
+        path: &str,
+        content: Box<dyn FileContent>,
+        options: WriteOptions,
+    ) -> Result<()> {
+        let content = Once::new(content);
+        let write = || -> BoxFuture<'_, Result<()>> {
+            let (content, options) = (content.clone(), options.clone());
+            Box::pin(async move {
+                let written = self.inner.write_stream(id, path, Box::new(content.clone()), options).await;
+                written.map_err(|error| content.last_if_begun(error))
+            })
+        };
+        through(&*self.layer, About::sandbox(Call::StreamFile, id), write).await
+    }
+
+    async fn watch(&self, id: &SandboxId, path: &str, options: WatchOptions) -> Result<Box<dyn FileWatch>> {
+        let about = About::sandbox(Call::WatchFiles, id);
+        let watch = through(&*self.layer, about, || self.inner.watch(id, path, options.clone())).await?;
+        if !self.layer.covers(Call::NextFileEvent) {
+            return Ok(watch);
+        }
+        Ok(Box::new(Pieces::new(Arc::clone(&self.layer), watch, id)))
+    }
+
+    async fn symlink(&self, id: &SandboxId, path: &str, target: &str) -> Result<()> {
+        // The link that a lost first attempt made would be a failure of the second.
+        let about = About::sandbox(Call::MakeLink, id).repeat(Repeat::Once);
+        through(&*self.layer, about, || self.inner.symlink(id, path, target)).await
+    }
+
+    async fn set_mode(&self, id: &SandboxId, path: &str, mode: u32) -> Result<()> {
+        through(&*self.layer, About::sandbox(Call::SetMode, id), || self.inner.set_mode(id, path, mode)).await
     }
 
     async fn list(&self, id: &SandboxId, path: &str, options: ListOptions) -> Result<Vec<FileInfo>> {

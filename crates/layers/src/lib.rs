@@ -34,6 +34,7 @@
 mod about;
 mod answer;
 mod call;
+mod content;
 mod extension;
 mod fault;
 mod layer;

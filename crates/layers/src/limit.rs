@@ -15,8 +15,8 @@ use crate::{About, Answer, BoxFuture, Call, Layer};
 ///   they take long and must not keep a `destroy` waiting.
 /// - Sandboxes are asked for at most so many times a second, evenly spaced. Services refuse more than a few a second.
 ///
-/// Calls of a running command's session go past the limits: a `wait` may last for hours, and must not hold up the write that it
-/// waits for. So does `health`. Waiting is fair, in the order of asking. Dropping a waiting call gives its place up.
+/// Calls of a running command's session, a file's pieces and a watch's events go past the limits: a `wait` may last for hours, and
+/// must not hold up the write that it waits for. So does `health`. Waiting is fair, in the order of asking. Dropping a waiting call gives its place up.
 #[derive(Debug)]
 pub struct LimitLayer {
     calls: Semaphore,
@@ -101,7 +101,7 @@ impl Layer for LimitLayer {
     }
 
     fn covers(&self, call: Call) -> bool {
-        call != Call::Health && !call.is_of_session()
+        call != Call::Health && !call.is_of_session() && !call.is_of_stream()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{About, Answer, BoxFuture, Call, Layer, Repeat};
 /// a second sandbox, snapshot or command.
 ///
 /// The pause doubles from attempt to attempt, with a random part, and is never shorter than the error asks for. A read of output
-/// goes on where the last one ended. After the last attempt the error is [`Retry::Exhausted`], with the number of `attempts` in its
+/// goes on where the last one ended. A file that is written from a stream is tried again only before the stream was begun. After the last attempt the error is [`Retry::Exhausted`], with the number of `attempts` in its
 /// context, and layers further out leave it alone.
 ///
 /// Dropping a call during a pause ends it there.
@@ -233,7 +233,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn files_are_covered_where_repeating_leads_to_the_same() {
-        let cases = [(Call::WriteFile, 2), (Call::MakeDirectory, 1), (Call::RemoveFile, 1)];
+        let cases = [
+            (Call::WriteFile, 2),
+            (Call::MakeDirectory, 1),
+            (Call::RemoveFile, 1),
+            (Call::OpenFile, 2),
+            (Call::WatchFiles, 2),
+            (Call::SetMode, 2),
+            (Call::MakeLink, 1),
+        ];
         for (call, calls) in cases {
             let double = Double::failing(call, 1, unavailable);
             let provider = over(&double);
@@ -241,9 +249,47 @@ mod tests {
             let outcome = match call {
                 Call::WriteFile => files.write(&id(), "/a", "x".into(), Default::default()).await,
                 Call::MakeDirectory => files.mkdir(&id(), "/a", false).await,
+                Call::OpenFile => files.read_stream(&id(), "/a", 0).await.map(drop),
+                Call::WatchFiles => files.watch(&id(), "/a", Default::default()).await.map(drop),
+                Call::SetMode => files.set_mode(&id(), "/a", 0o600).await,
+                Call::MakeLink => files.symlink(&id(), "/a", "b").await,
                 _ => files.remove(&id(), "/a", true).await,
             };
             assert_eq!((outcome.is_ok(), double.count(call)), (calls == 2, calls), "{call}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn g2_a_stream_is_written_again_only_before_it_was_begun() {
+        // The double fails before it reads the content at the first call of that kind, and after it at the first piece.
+        let double = Double::failing(Call::StreamFile, 1, unavailable);
+        let provider = over(&double);
+        let files = provider.extensions().get::<dyn Files>().unwrap();
+        let content = || Box::new(openlattice::Bytes::from_static(b"x"));
+        files.write_stream(&id(), "/a", content(), Default::default()).await.unwrap();
+        assert_eq!(double.count(Call::StreamFile), 2);
+
+        let double = Double::failing(Call::WriteFile, 1, unavailable);
+        let provider = over(&double);
+        let files = provider.extensions().get::<dyn Files>().unwrap();
+        let error = files.write_stream(&id(), "/a", content(), Default::default()).await.unwrap_err();
+        assert_eq!((error.retry(), double.count(Call::StreamFile)), (Retry::Never, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_piece_and_an_event_that_failed_are_the_callers() {
+        let double = Double::failing(Call::ReadFilePiece, 1, unavailable);
+        let provider = over(&double);
+        let files = provider.extensions().get::<dyn Files>().unwrap();
+        let mut content = files.read_stream(&id(), "/a", 0).await.unwrap();
+        content.next_chunk().await.unwrap_err();
+        assert_eq!(double.count(Call::ReadFilePiece), 1);
+
+        let double = Double::failing(Call::NextFileEvent, 1, unavailable);
+        let provider = over(&double);
+        let files = provider.extensions().get::<dyn Files>().unwrap();
+        let mut watch = files.watch(&id(), "/a", Default::default()).await.unwrap();
+        watch.next_event().await.unwrap_err();
+        assert_eq!(double.count(Call::NextFileEvent), 1);
     }
 }

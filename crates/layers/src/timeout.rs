@@ -13,7 +13,7 @@ use crate::{About, Answer, BoxFuture, Call, Layer, Repeat};
 /// begun: a provision leaves no sandbox. The error is safe to retry where the call can be done twice.
 ///
 /// This bounds *calls*. A command's time is bounded by its own `timeout_ms`, and a time-out of that is a result. Waiting for a command's end
-/// or its output has no deadline unless one is set.
+/// or its output, for a change of files, and writing a file from a stream have no deadline unless one is set.
 #[derive(Clone, Debug)]
 pub struct TimeoutLayer {
     deadlines: BTreeMap<Call, Duration>,
@@ -30,13 +30,14 @@ fn default_for(call: Call) -> Option<Duration> {
         Call::Health => Some(Duration::from_secs(10)),
         Call::Provision | Call::Restore | Call::Snapshot | Call::Restart | Call::Gc => Some(SLOW),
         Call::ReadFile | Call::WriteFile => Some(SLOW),
-        Call::Wait | Call::ReadOutput => None,
+        Call::Wait | Call::ReadOutput | Call::NextFileEvent | Call::StreamFile => None,
         _ => Some(QUICK),
     }
 }
 
 impl Default for TimeoutLayer {
-    /// `health` has 10 s, what makes a sandbox or moves much data 15 min, `wait` and reading of output none, the rest 60 s.
+    /// `health` has 10 s, what makes a sandbox or moves much data 15 min, what waits for a command, its output, a file's change or a
+    /// caller's stream none, the rest 60 s.
     fn default() -> Self {
         let deadlines = Call::ALL.iter().filter_map(|call| Some((*call, default_for(*call)?))).collect();
         Self { deadlines }

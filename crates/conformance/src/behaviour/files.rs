@@ -21,10 +21,10 @@ behaviours![
 ];
 
 /// What a test says where files are not offered.
-const NONE: &str = "files are not offered, and another test proves it";
+pub(super) const NONE: &str = "files are not offered, and another test proves it";
 
 /// Makes a sandbox with files; `None` where they are not offered.
-async fn files(case: &Case) -> Result<Option<(Node, NodeFiles)>, Failure> {
+pub(super) async fn files(case: &Case) -> Result<Option<(Node, NodeFiles)>, Failure> {
     if case.provider().extensions().get::<dyn Files>().is_none() {
         return Ok(None);
     }

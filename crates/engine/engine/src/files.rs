@@ -1,14 +1,19 @@
 //! Files of a sandbox, from outside it, by descriptor below its root as its processes see it.
 
+mod link;
 mod list;
 mod mkdir;
 mod open;
 mod read;
 mod remove;
+mod watch;
 mod write;
 
 pub(crate) use mkdir::make_directories;
 pub(crate) use read::read_start;
+
+pub use read::FileReader;
+pub use watch::{FileEvent, FileEventKind, FileWatch, WatchSpec};
 
 use crate::{engine::Engine, error::Result, id::SandboxId, store};
 use bytes::Bytes;
@@ -88,15 +93,15 @@ impl Files {
         self.with_root(move |root| read::read(&root, &path)).await
     }
 
-    /// Writes a file atomically (nameless, then renamed into place), making missing parents. Mode 0644 and owner 0, or the replaced
-    /// file's. A link is followed.
+    /// Writes a file atomically (nameless, then put into place), making missing parents. Owner 0 and the given mode or 0644, or
+    /// what the replaced file has of both. A link is followed.
     ///
     /// # Errors
-    /// As listed at [`Files`].
-    pub async fn write(&self, path: &str, content: Bytes) -> Result<()> {
+    /// As listed at [`Files`]; `InvalidArgument` for a mode of more than the permission bits.
+    pub async fn write(&self, path: &str, content: Bytes, mode: Option<u32>) -> Result<()> {
         let path = path.to_owned();
         let write = move |root: OwnedFd| {
-            let mut file = write::Replacement::begin(&root, &path)?;
+            let mut file = write::Replacement::begin(&root, &path, mode)?;
             file.append(&content)?;
             file.commit()
         };
@@ -107,12 +112,17 @@ impl Files {
     /// a channel that closes before leaves nothing, and is `InvalidArgument`.
     ///
     /// # Errors
-    /// As listed at [`Files`].
-    pub async fn write_from(&self, path: &str, chunks: tokio::sync::mpsc::Receiver<Bytes>) -> Result<()> {
+    /// As those of [`Files::write`].
+    pub async fn write_from(
+        &self,
+        path: &str,
+        chunks: tokio::sync::mpsc::Receiver<Bytes>,
+        mode: Option<u32>,
+    ) -> Result<()> {
         let path = path.to_owned();
         let dir = self.engine.inner().store.sandbox_dir(&self.id);
         let lock = move || lock_changes(&dir);
-        self.with_root(move |root| write::write_stream(&root, &path, chunks, &lock)).await
+        self.with_root(move |root| write::write_stream(&root, &path, mode, chunks, &lock)).await
     }
 
     /// Entries of a directory, by name.
@@ -143,6 +153,24 @@ impl Files {
             move |root| if parents { make_directories(&root, &path) } else { mkdir::make_one(&root, &path) },
         )
         .await
+    }
+
+    /// Makes a symbolic link, whatever its target means.
+    ///
+    /// # Errors
+    /// As listed at [`Files`]; `AlreadyExists` for a path that exists.
+    pub async fn symlink(&self, path: &str, target: &str) -> Result<()> {
+        let (path, target) = (path.to_owned(), target.to_owned());
+        self.changing(move |root| link::make_link(&root, &path, &target)).await
+    }
+
+    /// Sets the permission bits of a file or a directory. A link at the end of `path` is not followed, and is `Unsupported`.
+    ///
+    /// # Errors
+    /// As listed at [`Files`]; `InvalidArgument` for more than the permission bits.
+    pub async fn set_mode(&self, path: &str, mode: u32) -> Result<()> {
+        let path = path.to_owned();
+        self.changing(move |root| link::set_mode(&root, &path, mode)).await
     }
 
     /// Removes a file, a link, an empty directory, or with `recursive` a whole tree.

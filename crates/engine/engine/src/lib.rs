@@ -32,7 +32,7 @@ pub use config::{EngineConfig, GcReport};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use exec::{ExecEnd, ExecSpec, ExecState, OutputReader, OutputStream, StdinState, TerminalSize};
-pub use files::{FileKind, FileStat, Files};
+pub use files::{FileEvent, FileEventKind, FileKind, FileReader, FileStat, FileWatch, Files, WatchSpec};
 pub use id::{ExecId, ImageId, SandboxId, VolumeId};
 pub use image::{ImageInfo, OnProgress, PullSpec, RegistryCredentials, SnapshotSpec};
 pub use sandbox::{

@@ -3,6 +3,8 @@
 //! One thread, one inotify instance and one epoll instance per engine, made at first use. A thread and not a task, because an
 //! engine is used from several tokio runtimes, each of which may go away before the others.
 
+mod follow;
+
 use crate::error::{Error, Result};
 use crate::store::{Agent, start_time};
 use rustix::{
@@ -20,6 +22,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 use tokio::sync::watch;
+
+pub(crate) use follow::{Change, Following};
 
 const WAKE: u64 = 0;
 const INOTIFY: u64 = 1;
@@ -45,6 +49,8 @@ struct Shared {
 struct Table {
     folders: HashMap<i32, Subject>,
     agents: HashMap<u32, (Agent, OwnedFd, Subject)>,
+    /// What is followed of the files of sandboxes.
+    followers: HashMap<i32, Vec<Arc<follow::Follower>>>,
 }
 
 #[derive(Debug)]
@@ -180,6 +186,8 @@ impl Shared {
         while let Ok(event) = reader.next() {
             if event.events().contains(inotify::ReadFlags::QUEUE_OVERFLOW) {
                 self.notify_all();
+                self.table().tell_lost();
+            } else if self.table().tell(&event) {
             } else if let Some(subject) = self.table().folders.get(&event.wd()) {
                 subject.sender.send_replace(());
             }

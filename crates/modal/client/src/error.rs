@@ -52,6 +52,8 @@ pub enum ErrorKind {
     DirectoryNotEmpty,
     /// The file is larger than the server hands out.
     FileTooLarge,
+    /// This machine failed: a local file, or content that the caller gave by pieces.
+    Local,
 }
 
 /// Whether the same call may be made again.
@@ -103,6 +105,13 @@ impl Error {
 
     pub(crate) fn unexpected(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::UnexpectedReply, message)
+    }
+
+    pub(crate) fn local(
+        message: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self::new(ErrorKind::Local, message).with_source(source)
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

@@ -3,17 +3,25 @@
 //! There is no call for files: each operation is a command that the server answers at a fixed path, with one JSON argument.
 //! File content travels through its standard input and output.
 
+mod copy;
 mod entry;
 mod failure;
+mod read;
 mod tool;
+mod watch;
+
+use std::error::Error as StdError;
 
 use bytes::Bytes;
+use tokio_stream::Stream;
 
 use crate::error::{Error, Result};
 use crate::sandbox::Sandbox;
 use tool::Tool;
 
 pub use entry::{FileEntry, FileType};
+pub use read::FileReader;
+pub use watch::{FileEvent, FileEventKind, FileWatch, WatchSpec};
 
 impl Sandbox {
     /// Reads a whole file.
@@ -36,6 +44,21 @@ impl Sandbox {
         let content = content.into();
         self.run_tool(&Tool::WriteFile { path: absolute(path)? }, Some(&content)).await?;
         Ok(())
+    }
+
+    /// Writes a file from content given by pieces, whatever its size; else as [`write_file`](Self::write_file). The file has its name
+    /// when the content is complete, and not before.
+    ///
+    /// # Errors
+    /// As [`write_file`](Self::write_file); [`Local`](crate::ErrorKind::Local) with the cause when the content ends with an error.
+    pub async fn write_file_stream<S, E>(&self, path: &str, content: S) -> Result<()>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let tool = Tool::WriteFile { path: absolute(path)? };
+        let exec = self.start_tool(&tool).await?;
+        tool::feed_from(&tool, &exec, content).await
     }
 
     /// Lists a directory by name.

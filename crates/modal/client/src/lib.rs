@@ -56,7 +56,7 @@ pub use error::{Error, ErrorKind, Result, Retry};
 pub use exec::{
     ErrorOutput, Exec, ExecEnd, ExecSpec, ExecStatus, KillReason, Output, OutputStream, PtySize, StdinStatus,
 };
-pub use files::{FileEntry, FileType};
+pub use files::{FileEntry, FileEvent, FileEventKind, FileReader, FileType, FileWatch, WatchSpec};
 pub use image::{ImageId, ImageSpec};
 pub use sandbox::{
     EndReason, Generation, Gpu, NetworkAccess, Port, PortKind, ReadinessProbe, Resources, Sandbox,

@@ -1,8 +1,8 @@
 //! What this provider offers.
 
 use openlattice::{
-    Capabilities, ExecCapabilities, ExtensionCapabilities, IdentityCapabilities, LifetimeCapabilities,
-    LimitCapabilities, NetworkCapabilities, RuntimeCapabilities, SnapshotCapabilities,
+    Capabilities, ExecCapabilities, ExtensionCapabilities, FileCapabilities, IdentityCapabilities,
+    LifetimeCapabilities, LimitCapabilities, NetworkCapabilities, RuntimeCapabilities, SnapshotCapabilities,
 };
 
 /// The largest sum of argument bytes: half of what the kernel gives to arguments and environment at its default
@@ -39,6 +39,7 @@ pub(crate) fn capabilities(output_quota: u64) -> Capabilities {
         identity: IdentityCapabilities { keys: true, names: true, tags: true, owners: true, list: true },
         exec: exec(),
         snapshots: SnapshotCapabilities::default(),
+        files: FileCapabilities { watch: true, modes: true, symlinks: true },
         extensions: ExtensionCapabilities {
             files: true,
             tags: true,
@@ -97,6 +98,9 @@ mod tests {
             "extensions.files",
             "extensions.tags",
             "extensions.volumes",
+            "files.modes",
+            "files.symlinks",
+            "files.watch",
             "identity.keys",
             "identity.list",
             "identity.names",

@@ -1,8 +1,10 @@
 //! The files of sandboxes.
 
+mod stream;
+
 use openlattice::{
-    Bytes, Error, ErrorKind, FileInfo, FileKind, Files, ListOptions, Result, SandboxId, Subject,
-    WriteOptions, async_trait,
+    Bytes, Error, ErrorKind, FileContent, FileInfo, FileKind, FileWatch, Files, ListOptions, Result,
+    SandboxId, Subject, WatchOptions, WriteOptions, async_trait,
 };
 use openlattice_engine as engine;
 use openlattice_engine::Engine;
@@ -109,10 +111,41 @@ impl Files for LocalFiles {
     async fn write(&self, id: &SandboxId, path: &str, data: Bytes, options: WriteOptions) -> Result<()> {
         let attempt = Attempt("write");
         let WriteOptions { mode } = options;
-        if mode.is_some() {
-            return Err(Error::unsupported("write", "options.mode"));
+        match self.of(attempt, id, path)?.write(path, data, mode).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.explained(attempt, id, path, error).await),
         }
-        match self.of(attempt, id, path)?.write(path, data).await {
+    }
+
+    async fn read_stream(&self, id: &SandboxId, path: &str, offset: u64) -> Result<Box<dyn FileContent>> {
+        stream::read(self, id, path, offset).await
+    }
+
+    async fn write_stream(
+        &self,
+        id: &SandboxId,
+        path: &str,
+        content: Box<dyn FileContent>,
+        options: WriteOptions,
+    ) -> Result<()> {
+        stream::write(self, id, path, content, options).await
+    }
+
+    async fn watch(&self, id: &SandboxId, path: &str, options: WatchOptions) -> Result<Box<dyn FileWatch>> {
+        stream::watch(self, id, path, options).await
+    }
+
+    async fn symlink(&self, id: &SandboxId, path: &str, target: &str) -> Result<()> {
+        let attempt = Attempt("symlink");
+        match self.of(attempt, id, path)?.symlink(path, target).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.explained(attempt, id, path, error).await),
+        }
+    }
+
+    async fn set_mode(&self, id: &SandboxId, path: &str, mode: u32) -> Result<()> {
+        let attempt = Attempt("set mode");
+        match self.of(attempt, id, path)?.set_mode(path, mode).await {
             Ok(()) => Ok(()),
             Err(error) => Err(self.explained(attempt, id, path, error).await),
         }

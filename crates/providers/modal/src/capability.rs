@@ -1,9 +1,9 @@
 //! What the provider offers, by the server that it speaks to.
 
 use openlattice::{
-    Capabilities, Constraints, ExecCapabilities, ExtensionCapabilities, IdentityCapabilities,
-    LifetimeCapabilities, LimitCapabilities, NetworkCapabilities, PlacementCapabilities, RuntimeCapabilities,
-    SnapshotCapabilities,
+    Capabilities, Constraints, ExecCapabilities, ExtensionCapabilities, FileCapabilities,
+    IdentityCapabilities, LifetimeCapabilities, LimitCapabilities, NetworkCapabilities,
+    PlacementCapabilities, RuntimeCapabilities, SnapshotCapabilities,
 };
 
 use crate::{gpu, owner};
@@ -60,6 +60,8 @@ pub(crate) fn declared(service: Service) -> Capabilities {
         },
         exec: exec(modal),
         snapshots: SnapshotCapabilities { memory: false, after_end: false },
+        // Modal's file tool has no operation for modes and links.
+        files: FileCapabilities { watch: true, modes: false, symlinks: false },
         extensions: ExtensionCapabilities {
             files: true,
             network: true,

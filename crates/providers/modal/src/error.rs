@@ -50,7 +50,7 @@ fn translate(kind: Theirs) -> (ErrorKind, Option<Subject>) {
         Theirs::Timeout => (ErrorKind::Timeout, None),
         Theirs::Unavailable => (ErrorKind::Unavailable, Some(Subject::Provider)),
         Theirs::Cancelled => (ErrorKind::Cancelled, None),
-        Theirs::Internal | Theirs::UnexpectedReply => (ErrorKind::Internal, None),
+        Theirs::Internal | Theirs::UnexpectedReply | Theirs::Local => (ErrorKind::Internal, None),
         Theirs::ProgramNotFound => (ErrorKind::NotFound, Some(Subject::Program)),
         Theirs::ProgramNotExecutable => (ErrorKind::PermissionDenied, Some(Subject::Program)),
         Theirs::BuildFailed => (ErrorKind::FailedPrecondition, Some(Subject::Image)),
@@ -85,7 +85,7 @@ fn retry(error: &modal::Error) -> Retry {
 mod tests {
     use super::*;
 
-    const ALL: [Theirs; 21] = [
+    const ALL: [Theirs; 22] = [
         Theirs::InvalidConfig,
         Theirs::InvalidArgument,
         Theirs::NotFound,
@@ -107,6 +107,7 @@ mod tests {
         Theirs::NotADirectory,
         Theirs::DirectoryNotEmpty,
         Theirs::FileTooLarge,
+        Theirs::Local,
     ];
 
     #[test]
@@ -125,6 +126,7 @@ mod tests {
                     | Theirs::NotADirectory
                     | Theirs::DirectoryNotEmpty
                     | Theirs::FileTooLarge
+                    | Theirs::Local
             );
             assert!(same != finer, "{kind:?} became {ours:?}");
         }

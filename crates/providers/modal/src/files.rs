@@ -1,11 +1,13 @@
 //! The extension that reads and writes files.
 
+mod stream;
+
 use std::fmt;
 use std::sync::Arc;
 
 use openlattice::{
-    Bytes, Error, ErrorKind, FileInfo, FileKind, Files, ListOptions, Result, SandboxId, Subject, Timestamp,
-    WriteOptions, async_trait,
+    Bytes, Error, ErrorKind, FileContent, FileInfo, FileKind, FileWatch, Files, ListOptions, Result,
+    SandboxId, Subject, Timestamp, WatchOptions, WriteOptions, async_trait,
 };
 use openlattice_modal_client as modal;
 
@@ -30,11 +32,35 @@ impl Files for ModalFiles {
     }
 
     async fn write(&self, id: &SandboxId, path: &str, data: Bytes, options: WriteOptions) -> Result<()> {
-        let WriteOptions { mode } = options;
-        if mode.is_some() {
-            return Err(Error::unsupported("write file", "mode"));
-        }
+        refuse_mode(options)?;
         self.account.sandbox(id).write_file(path, data).await.map_err(|error| failed("write file", error))
+    }
+
+    async fn read_stream(&self, id: &SandboxId, path: &str, offset: u64) -> Result<Box<dyn FileContent>> {
+        stream::read(&self.account.sandbox(id), path, offset).await
+    }
+
+    async fn write_stream(
+        &self,
+        id: &SandboxId,
+        path: &str,
+        content: Box<dyn FileContent>,
+        options: WriteOptions,
+    ) -> Result<()> {
+        refuse_mode(options)?;
+        stream::write(&self.account.sandbox(id), path, content).await
+    }
+
+    async fn watch(&self, id: &SandboxId, path: &str, options: WatchOptions) -> Result<Box<dyn FileWatch>> {
+        stream::watch(&self.account.sandbox(id), path, options).await
+    }
+
+    async fn symlink(&self, _id: &SandboxId, _path: &str, _target: &str) -> Result<()> {
+        Err(Error::unsupported("symlink", "files.symlinks").with_hint("make the link with a command"))
+    }
+
+    async fn set_mode(&self, _id: &SandboxId, _path: &str, _mode: u32) -> Result<()> {
+        Err(Error::unsupported("set mode", "files.modes").with_hint("set the mode with a command"))
     }
 
     async fn list(&self, id: &SandboxId, path: &str, options: ListOptions) -> Result<Vec<FileInfo>> {
@@ -67,6 +93,12 @@ impl Files for ModalFiles {
         let removed = self.account.sandbox(id).remove_file(path, recursive).await;
         removed.map_err(|error| failed("remove file", error))
     }
+}
+
+/// Modal's file tool writes files with the mode that they have, or its own.
+fn refuse_mode(options: WriteOptions) -> Result<()> {
+    let WriteOptions { mode } = options;
+    if mode.is_some() { Err(Error::unsupported("write file", "options.mode")) } else { Ok(()) }
 }
 
 async fn directory(sandbox: &modal::Sandbox, path: &str) -> Result<Vec<FileInfo>> {

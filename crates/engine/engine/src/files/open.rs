@@ -118,7 +118,7 @@ fn reopen(place: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd> {
 }
 
 /// Whether it is on a file system that holds nothing but what sandboxes have put there; of a disk, only volumes are inside.
-fn is_plain(file: impl AsFd) -> Result<bool> {
+pub(super) fn is_plain(file: impl AsFd) -> Result<bool> {
     let stat = rustix::fs::fstatfs(file).map_err(|e| Error::io("cannot examine a file system", e))?;
     Ok(is_plain_type(stat.f_type))
 }

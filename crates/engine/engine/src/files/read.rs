@@ -1,27 +1,83 @@
 //! Reading files.
 
-use super::open::open_file;
-use crate::error::{Error, ErrorKind, Result};
+use super::{Files, open::open_file};
+use crate::{
+    engine::Engine,
+    error::{Error, ErrorKind, Result},
+    id::SandboxId,
+};
 use bytes::Bytes;
 use std::{
     fs::File,
     io::Read,
     os::{fd::OwnedFd, unix::fs::FileExt},
+    sync::Arc,
 };
 
 /// Longest file that is read whole.
 const MAX_WHOLE: u64 = 1 << 30;
 /// Longest single read: what a caller asks for is not yet what the file has.
 const MAX_PIECE: usize = 64 << 20;
+/// Length of a reader's pieces.
+const PIECE: usize = 1 << 20;
+
+/// Reads one file by pieces, whatever its name means meanwhile.
+///
+/// It keeps the file, and with it the sandbox's file system, from being freed by the kernel until it is dropped.
+#[derive(Debug)]
+pub struct FileReader {
+    engine: Engine,
+    id: SandboxId,
+    path: String,
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Files {
+    /// Opens a file to read it by pieces from `offset` on.
+    ///
+    /// # Errors
+    /// As listed at [`Files`].
+    pub async fn open(&self, path: &str, offset: u64) -> Result<FileReader> {
+        let asked = path.to_owned();
+        let file = self.with_root(move |root| open_file(&root, &asked)).await?;
+        let (engine, id) = (self.engine.clone(), self.id.clone());
+        Ok(FileReader { engine, id, path: path.to_owned(), file: Arc::new(file), offset })
+    }
+}
+
+impl FileReader {
+    /// The next piece, of at most 1 MiB; `None` at the end. Cancel-safe.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when the sandbox has ended.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        let (file, path, id, offset) =
+            (Arc::clone(&self.file), self.path.clone(), self.id.clone(), self.offset);
+        let read = self.engine.blocking(move |inner| {
+            inner.row(&id)?.require_running()?;
+            read_piece(&file, &path, offset, PIECE)
+        });
+        let piece = read.await?;
+        self.offset += piece.len() as u64;
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+}
 
 pub(super) fn read_at(root: &OwnedFd, path: &str, offset: u64, len: usize) -> Result<Bytes> {
-    let file = open_file(root, path)?;
+    read_piece(&open_file(root, path)?, path, offset, len.min(MAX_PIECE))
+}
+
+fn read_piece(file: &File, path: &str, offset: u64, len: usize) -> Result<Bytes> {
     let failed = |e| Error::io(format!("cannot read {path:?}"), e);
     let mut bytes = Vec::new();
     let mut piece = vec![0; len.min(256 << 10)];
-    while bytes.len() < len.min(MAX_PIECE) {
+    while bytes.len() < len {
+        let Some(at) = offset.checked_add(bytes.len() as u64).filter(|at| i64::try_from(*at).is_ok()) else {
+            break;
+        };
         let wanted = piece.len().min(len - bytes.len());
-        match file.read_at(&mut piece[..wanted], offset + bytes.len() as u64).map_err(failed)? {
+        match file.read_at(&mut piece[..wanted], at).map_err(failed)? {
             0 => break,
             read => bytes.extend_from_slice(&piece[..read]),
         }
@@ -64,6 +120,7 @@ mod tests {
         assert_eq!(read_at(&root, "/f", 2, 3).unwrap(), "234");
         assert_eq!(read_at(&root, "/f", 8, 100).unwrap(), "89");
         assert_eq!(read_at(&root, "/f", 50, 1).unwrap(), "");
+        assert_eq!(read_at(&root, "/f", u64::MAX, 1).unwrap(), "");
         assert_eq!(read(&root, "/f").unwrap(), "0123456789");
         assert_eq!(read_start(&root, "/f", 4).unwrap(), b"0123");
     }

@@ -14,6 +14,7 @@ use rustix::{
     io::Errno,
 };
 use std::{
+    ffi::OsStr,
     fs::File,
     io::Write,
     os::fd::{AsRawFd, OwnedFd},
@@ -33,15 +34,16 @@ pub(super) struct Replacement {
 }
 
 impl Replacement {
-    /// Opens the place and judges what is there.
-    pub(super) fn begin(root: &OwnedFd, path: &str) -> Result<Self> {
+    /// Opens the place and judges what is there. Without `asked`, the mode is that of the replaced file.
+    pub(super) fn begin(root: &OwnedFd, path: &str, asked: Option<u32>) -> Result<Self> {
         if path.ends_with('/') {
             return Err(Error::new(ErrorKind::IsDirectory, format!("{path:?} names a directory")));
         }
         let target = final_path(root, path)?;
         let (folder, name) = split(&target)?;
         let parent = open_or_make(root, folder)?;
-        let (mode, owner) = replaced(&parent, name, path)?;
+        let (kept, owner) = replaced(&parent, name, path)?;
+        let mode = asked.map(permissions).transpose()?.unwrap_or(kept);
         let (file, temporary) = open_nameless(&parent).map_err(|e| failed("write", path, e))?;
         Ok(Self { path: path.to_owned(), name: name.to_owned(), parent, file, temporary, mode, owner })
     }
@@ -60,7 +62,11 @@ impl Replacement {
         rustix::fs::fchmod(&self.file, self.mode)?;
         let temporary = match &self.temporary {
             Some(temporary) => temporary.clone(),
-            None => self.give_name()?,
+            // A new file gets its name in one step, so that whoever watches sees one file come to be.
+            None => match self.link(&self.name) {
+                Err(Errno::EXIST) => self.give_name()?,
+                linked => return linked,
+            },
         };
         rustix::fs::renameat(&self.parent, &temporary, &self.parent, &self.name)?;
         self.temporary = None;
@@ -69,10 +75,15 @@ impl Replacement {
 
     /// Links the file under a hidden name, from which it is renamed: a link cannot replace.
     fn give_name(&mut self) -> rustix::io::Result<String> {
-        let (name, link) = (hidden_name(), format!("/proc/self/fd/{}", self.file.as_raw_fd()));
-        rustix::fs::linkat(rustix::fs::CWD, link, &self.parent, &name, AtFlags::SYMLINK_FOLLOW)?;
+        let name = hidden_name();
+        self.link(&name)?;
         self.temporary = Some(name.clone());
         Ok(name)
+    }
+
+    fn link(&self, name: &str) -> rustix::io::Result<()> {
+        let link = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        rustix::fs::linkat(rustix::fs::CWD, link, &self.parent, name, AtFlags::SYMLINK_FOLLOW)
     }
 }
 
@@ -85,8 +96,24 @@ impl Drop for Replacement {
     }
 }
 
+/// What names of files begin with that are not in place yet.
+const HIDDEN: &str = ".lattice-";
+
 fn hidden_name() -> String {
-    format!(".lattice-{}", id::random_trash_name())
+    format!("{HIDDEN}{}", id::random_trash_name())
+}
+
+/// Whether a name is one that files of ours have for a moment.
+pub(super) fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(HIDDEN.as_bytes())
+}
+
+/// Permission bits that a caller may ask for.
+pub(super) fn permissions(mode: u32) -> Result<Mode> {
+    if mode & !0o777 == 0 {
+        return Ok(Mode::from_raw_mode(mode));
+    }
+    Err(Error::invalid(format!("mode {mode:o} has more than the permission bits: give at most 777")))
 }
 
 fn open_nameless(parent: &OwnedFd) -> rustix::io::Result<(File, Option<String>)> {
@@ -121,12 +148,13 @@ fn replaced(parent: &OwnedFd, name: &str, path: &str) -> Result<(Mode, (u32, u32
 pub(super) fn write_stream<L>(
     root: &OwnedFd,
     path: &str,
+    mode: Option<u32>,
     mut chunks: tokio::sync::mpsc::Receiver<Bytes>,
     lock: &dyn Fn() -> Result<L>,
 ) -> Result<()> {
     let begin = || {
         let _lock = lock()?;
-        Replacement::begin(root, path)
+        Replacement::begin(root, path, mode)
     };
     let mut file = begin()?;
     loop {
@@ -151,7 +179,7 @@ mod tests {
     };
 
     fn write(dir: &Path, path: &str, text: &str) -> Result<()> {
-        let mut file = Replacement::begin(&root(dir), path)?;
+        let mut file = Replacement::begin(&root(dir), path, None)?;
         file.append(text.as_bytes())?;
         file.commit()
     }
@@ -186,6 +214,20 @@ mod tests {
     }
 
     #[test]
+    fn a_mode_that_is_asked_for_is_given_to_new_and_old_files() {
+        let dir = tempfile::tempdir().unwrap();
+        for mode in [0o751, 0o600] {
+            let mut file = Replacement::begin(&root(dir.path()), "/f", Some(mode)).unwrap();
+            file.append(b"x").unwrap();
+            file.commit().unwrap();
+            assert_eq!(fs::metadata(dir.path().join("f")).unwrap().mode() & 0o7777, mode);
+        }
+        assert_eq!(names(dir.path()), ["f"]);
+        let error = Replacement::begin(&root(dir.path()), "/f", Some(0o4755)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    }
+
+    #[test]
     fn a_link_stays_and_its_target_is_written() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("d")).unwrap();
@@ -199,7 +241,7 @@ mod tests {
     fn a_dropped_write_leaves_the_old_file_alone() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("f"), "old").unwrap();
-        let mut file = Replacement::begin(&root(dir.path()), "/f").unwrap();
+        let mut file = Replacement::begin(&root(dir.path()), "/f", None).unwrap();
         file.append(b"half").unwrap();
         drop(file);
         assert_eq!(fs::read_to_string(dir.path().join("f")).unwrap(), "old");

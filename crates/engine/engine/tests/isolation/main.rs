@@ -70,7 +70,7 @@ impl Target {
         let files = self.store.engine.files(self.id());
         if files.stat("/tmp/attacker").await.is_err() {
             let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-            files.write("/tmp/attacker", program.into()).await.unwrap();
+            files.write("/tmp/attacker", program.into(), None).await.unwrap();
             self.sh("chmod 755 /tmp/attacker").await.ok();
         }
     }

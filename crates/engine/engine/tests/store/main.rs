@@ -18,3 +18,4 @@ mod lifecycle;
 mod pull;
 mod smoke;
 mod volumes;
+mod watch;

@@ -1,9 +1,12 @@
 //! Feeding a command: pieces by offset, or one stream that is resumed where it broke.
 
-use bytes::Bytes;
+use std::error::Error as StdError;
+
+use bytes::{Bytes, BytesMut};
 use openlattice_modal_proto::task_command_router as wire;
 use openlattice_modal_proto::task_command_router::task_exec_stdin_write_stream_request::Payload;
 use tokio::time::sleep;
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Code, Status};
 
 use super::Exec;
@@ -20,6 +23,8 @@ const STDIN_STATUS: Operation = Operation::repeatable("TaskExecStdinStatus");
 const PIECE: usize = 256 << 10;
 /// The most that one single write carries.
 const WRITE: usize = 16 << 20;
+/// What one stream carries of input that is given by pieces.
+const WINDOW: usize = 8 << 20;
 /// A stream is resumed nine times.
 const RESUMES: Policy = Policy { retries: 9, ..ROUTER };
 
@@ -88,40 +93,98 @@ impl Exec {
     /// # Errors
     /// [`ErrorKind::FailedPrecondition`] when the command has ended or closed its input before the end.
     pub async fn stream_stdin(&self, data: &Bytes) -> Result<()> {
+        self.send_window(data, 0, true).await
+    }
+
+    /// Sends input that is given by pieces, and its end after the last one. At most 16 MiB are held: one stream's worth that can be
+    /// sent again where it broke, and the next one.
+    ///
+    /// When the future is dropped the input stays open without an end.
+    ///
+    /// # Errors
+    /// As [`stream_stdin`](Self::stream_stdin); [`ErrorKind::Local`] with the cause when the pieces end with an error, after which
+    /// the input stays open without an end.
+    pub async fn stream_stdin_from<S, E>(&self, mut pieces: S) -> Result<()>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let (mut data, mut last) = gather(&mut pieces).await?;
         let mut offset = 0;
+        while !last {
+            let ((), next) = tokio::try_join!(self.send_window(&data, offset, false), gather(&mut pieces))?;
+            offset += data.len() as u64;
+            (data, last) = next;
+        }
+        self.send_window(&data, offset, true).await
+    }
+
+    /// Sends bytes that start at an offset, and the end if `end` is set, as one stream that is resumed where it broke.
+    async fn send_window(&self, data: &Bytes, start: u64, end: bool) -> Result<()> {
+        let goal = start + data.len() as u64;
+        let mut offset = start;
         let (mut attempts, mut renewed) = (Attempts::default(), false);
         loop {
-            let Refused { status, bearer } = match self.send_from(data, offset).await? {
-                Ok(()) => return Ok(()),
-                Err(refused) => refused,
-            };
-            if status.code() == Code::Unauthenticated && !renewed {
-                renewed = true;
-                self.router.renew(&bearer).await?;
-            } else {
-                renewed = false;
-                pause(&mut attempts, &status).await?;
+            let refused = self.send_from(data, start, offset, end).await?.err();
+            match refused {
+                None if end => return Ok(()),
+                // A stream without an end is answered, too, and how far it got is asked for.
+                None => {}
+                Some(Refused { status, bearer }) if status.code() == Code::Unauthenticated && !renewed => {
+                    drop(status);
+                    renewed = true;
+                    self.router.renew(&bearer).await?;
+                }
+                Some(Refused { status, .. }) => {
+                    renewed = false;
+                    pause(&mut attempts, &status).await?;
+                }
             }
             let reached = self.stdin_status().await?;
-            if reached.closed {
-                return if reached.accepted == data.len() as u64 { Ok(()) } else { Err(closed_early()) };
+            match (reached.closed, reached.accepted == goal) {
+                (true, true) if end => return Ok(()),
+                (true, _) => return Err(closed_early()),
+                (false, true) if !end => return Ok(()),
+                (false, _) => offset = reached.accepted,
             }
-            offset = reached.accepted;
         }
     }
 
-    async fn send_from(&self, data: &Bytes, offset: u64) -> Result<Result<(), Refused>> {
-        let at = usize::try_from(offset).ok().filter(|at| *at <= data.len());
-        let Some(at) = at else {
-            return Err(Error::unexpected(format!("the server took {offset} bytes of {}", data.len())));
+    async fn send_from(
+        &self,
+        data: &Bytes,
+        start: u64,
+        offset: u64,
+        end: bool,
+    ) -> Result<Result<(), Refused>> {
+        let at = offset.checked_sub(start).and_then(|at| usize::try_from(at).ok());
+        let Some(at) = at.filter(|at| *at <= data.len()) else {
+            let text = format!("the server took {offset} bytes of {}", start + data.len() as u64);
+            return Err(Error::unexpected(text));
         };
-        let messages =
-            tokio_stream::iter(stream_messages(self.task_id(), self.id.clone(), data.slice(at..), offset));
+        let messages = stream_messages(self.task_id(), self.id.clone(), data.slice(at..), offset, end);
         let send =
             |mut stub: RouterStub, request| async move { stub.task_exec_stdin_write_stream(request).await };
-        let reply = self.router.upload(messages, send).await?;
+        let reply = self.router.upload(tokio_stream::iter(messages), send).await?;
         Ok(reply.map(|wire::TaskExecStdinWriteStreamResponse {}| ()))
     }
+}
+
+/// Takes pieces until there are enough for one stream; says whether they are the last ones.
+async fn gather<S, E>(pieces: &mut S) -> Result<(Bytes, bool)>
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let mut data = BytesMut::new();
+    while data.len() < WINDOW {
+        match pieces.next().await {
+            Some(Ok(piece)) => data.extend_from_slice(&piece),
+            Some(Err(error)) => return Err(Error::local("the content could not be read", error)),
+            None => return Ok((data.freeze(), true)),
+        }
+    }
+    Ok((data.freeze(), false))
 }
 
 fn stream_messages(
@@ -129,15 +192,16 @@ fn stream_messages(
     exec_id: String,
     rest: Bytes,
     offset: u64,
+    end: bool,
 ) -> impl Iterator<Item = wire::TaskExecStdinWriteStreamRequest> + Send + 'static {
     let start = Payload::Start(wire::TaskExecStdinWriteStreamStart { task_id, exec_id, offset });
     let pieces = rest.len().div_ceil(PIECE);
     let data =
         (0..pieces).map(move |n| Payload::Data(rest.slice(n * PIECE..rest.len().min((n + 1) * PIECE))));
-    let end = Payload::End(wire::TaskExecStdinWriteStreamEnd {});
+    let end = end.then_some(Payload::End(wire::TaskExecStdinWriteStreamEnd {}));
     std::iter::once(start)
         .chain(data)
-        .chain(std::iter::once(end))
+        .chain(end)
         .map(|payload| wire::TaskExecStdinWriteStreamRequest { payload: Some(payload) })
 }
 
@@ -163,11 +227,12 @@ mod tests {
     fn a_stream_is_start_pieces_and_end() {
         let data = Bytes::from(vec![7; PIECE + 1]);
         let payloads: Vec<_> =
-            stream_messages("ta".into(), "ex".into(), data, 3).map(|m| m.payload.unwrap()).collect();
+            stream_messages("ta".into(), "ex".into(), data, 3, true).map(|m| m.payload.unwrap()).collect();
         assert!(matches!(&payloads[0], Payload::Start(start) if start.offset == 3));
         assert!(matches!(&payloads[1], Payload::Data(data) if data.len() == PIECE));
         assert!(matches!(&payloads[2], Payload::Data(data) if data.len() == 1));
         assert!(matches!(&payloads[3], Payload::End(_)));
-        assert_eq!(stream_messages("ta".into(), "ex".into(), Bytes::new(), 0).count(), 2);
+        assert_eq!(stream_messages("ta".into(), "ex".into(), Bytes::new(), 0, true).count(), 2);
+        assert_eq!(stream_messages("ta".into(), "ex".into(), Bytes::new(), 0, false).count(), 1);
     }
 }

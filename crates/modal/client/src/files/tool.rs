@@ -1,7 +1,10 @@
 //! Running the file tool.
 
+use std::error::Error as StdError;
+
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
+use tokio_stream::Stream;
 
 use super::failure;
 use crate::error::{Error, ErrorKind, Result};
@@ -22,6 +25,7 @@ pub(super) enum Tool<'a> {
     Stat { path: &'a str },
     MakeDirectory { path: &'a str, parents: bool },
     Remove { path: &'a str, recursive: bool },
+    Watch { path: &'a str, recursive: bool, filter: Option<Vec<&'static str>>, timeout_secs: Option<u64> },
 }
 
 impl<'a> Tool<'a> {
@@ -32,7 +36,8 @@ impl<'a> Tool<'a> {
             | Self::ListFiles { path }
             | Self::Stat { path }
             | Self::MakeDirectory { path, .. }
-            | Self::Remove { path, .. } => path,
+            | Self::Remove { path, .. }
+            | Self::Watch { path, .. } => path,
         }
     }
 
@@ -44,6 +49,7 @@ impl<'a> Tool<'a> {
             Self::Stat { .. } => "Stat",
             Self::MakeDirectory { .. } => "MakeDirectory",
             Self::Remove { .. } => "Remove",
+            Self::Watch { .. } => "Watch",
         }
     }
 }
@@ -51,22 +57,53 @@ impl<'a> Tool<'a> {
 impl Sandbox {
     /// Runs the tool and gives its standard output, or the error that it reports.
     pub(super) async fn run_tool(&self, tool: &Tool<'_>, input: Option<&Bytes>) -> Result<Bytes> {
-        let argument = serde_json::to_string(tool).expect("a tool is plain strings and switches");
-        let exec = self.exec(&ExecSpec::new([PROGRAM.to_owned(), argument])).await?;
+        let exec = self.start_tool(tool).await?;
         let (fed, stdout, stderr, end) = tokio::try_join!(
             feed(&exec, input),
             collect(&exec, OutputStream::Stdout, usize::MAX),
             collect(&exec, OutputStream::Stderr, MAX_COMPLAINT),
             exec.wait(),
         )?;
-        match (end.status, fed) {
-            (ExecStatus::Code(0), Fed::Whole) => Ok(stdout),
-            // The tool ended well and yet did not take all of its input: that is not a whole file.
-            (ExecStatus::Code(0), Fed::Part(error)) => {
-                Err(error.with_kind(ErrorKind::UnexpectedReply).during(tool.name()))
-            }
-            (status, _) => Err(failure::error(tool, &shown(status), &stderr)),
+        judge(tool, end.status, fed, &stderr).map(|()| stdout)
+    }
+
+    /// Starts the tool.
+    pub(super) async fn start_tool(&self, tool: &Tool<'_>) -> Result<Exec> {
+        let argument = serde_json::to_string(tool).expect("a tool is plain strings and switches");
+        self.exec(&ExecSpec::new([PROGRAM.to_owned(), argument])).await
+    }
+}
+
+/// Waits for the end of a tool whose output was read, and gives the error that it reports.
+pub(super) async fn settle(tool: &Tool<'_>, exec: &Exec) -> Result<()> {
+    let (stderr, end) = tokio::try_join!(collect(exec, OutputStream::Stderr, MAX_COMPLAINT), exec.wait())?;
+    judge(tool, end.status, Fed::Whole, &stderr)
+}
+
+/// Feeds the tool with content given by pieces, and gives the error that either reports.
+pub(super) async fn feed_from<S, E>(tool: &Tool<'_>, exec: &Exec, pieces: S) -> Result<()>
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let feed = async { judge_feed(exec, exec.stream_stdin_from(pieces).await).await };
+    let complaint = collect(exec, OutputStream::Stderr, MAX_COMPLAINT);
+    let (fed, stderr, end) = tokio::try_join!(feed, complaint, exec.wait())?;
+    judge(tool, end.status, fed, &stderr)
+}
+
+fn judge(tool: &Tool<'_>, status: ExecStatus, fed: Fed, stderr: &[u8]) -> Result<()> {
+    match (status, fed) {
+        (ExecStatus::Code(0), Fed::Whole) => Ok(()),
+        // The tool ended well and yet did not take all of its input: that is not a whole file.
+        (ExecStatus::Code(0), Fed::Part(error)) => {
+            Err(error.with_kind(ErrorKind::UnexpectedReply).during(tool.name()))
         }
+        // What goes on until the end of the sandbox is killed by that.
+        (ExecStatus::Signal(_), _) if matches!(tool, Tool::Watch { .. }) => {
+            Err(Error::new(ErrorKind::NotFound, "the sandbox has ended").during(tool.name()))
+        }
+        (status, _) => Err(failure::error(tool, &shown(status), stderr)),
     }
 }
 
@@ -79,7 +116,14 @@ enum Fed {
 /// Sends the input. A tool that refuses it has mostly ended with a reason of its own, which is the better error.
 async fn feed(exec: &Exec, input: Option<&Bytes>) -> Result<Fed> {
     let Some(data) = input else { return Ok(Fed::Whole) };
-    let Err(error) = exec.stream_stdin(data).await else { return Ok(Fed::Whole) };
+    judge_feed(exec, exec.stream_stdin(data).await).await
+}
+
+async fn judge_feed(exec: &Exec, sent: Result<()>) -> Result<Fed> {
+    let Err(error) = sent else { return Ok(Fed::Whole) };
+    if error.kind() == ErrorKind::Local {
+        return Err(error);
+    }
     match exec.poll().await? {
         Some(_) => Ok(Fed::Part(error)),
         None => Err(error),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use openlattice_modal_client::{
     ErrorKind, ExecSpec, ExecStatus, KillReason, Output, OutputStream, Secret, StdinStatus,
 };
@@ -118,6 +119,30 @@ async fn a_broken_input_stream_goes_on_where_the_server_is() {
     assert_eq!(fake.calls("TaskExecStdinStatus").len(), 3);
     let state = fake.state();
     assert!(state.stdin == data && state.stdin_closed);
+}
+
+#[tokio::test]
+async fn m27_input_by_pieces_is_resumed_where_it_broke_and_held_in_bounds() {
+    let fake = Fake::start().await;
+    let exec = command(&fake).await;
+    let data: Vec<u8> = (0..18_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    fake.state().stdin_cuts = [5_000_000, 9_000_000, 1].into();
+    let pieces = data.chunks(700_001).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece)));
+    let pieces: Vec<_> = pieces.collect();
+    exec.stream_stdin_from(tokio_stream::iter(pieces)).await.unwrap();
+    let state = fake.state();
+    assert!(state.stdin == data && state.stdin_closed);
+}
+
+#[tokio::test]
+async fn m27_input_that_fails_has_no_end() {
+    let fake = Fake::start().await;
+    let exec = command(&fake).await;
+    let pieces = [Ok(Bytes::from_static(b"half")), Err(std::io::Error::other("the disk is gone"))];
+    let error = exec.stream_stdin_from(tokio_stream::iter(pieces)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Local);
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "the disk is gone");
+    assert!(!fake.state().stdin_closed);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod retry;
 mod sandbox;
 mod tls;
 mod token;
+mod watch;
 
 use fake::Fake;
 use openlattice_modal_client::{

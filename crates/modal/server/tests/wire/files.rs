@@ -127,7 +127,9 @@ async fn failures_have_the_kinds_that_clients_know() {
         (r#"{"ReadFile":{"path":"/root"}}"#, "IsDirectory"),
         (r#"{"ListFiles":{"path":"/etc/passwd"}}"#, "NotDirectory"),
         (r#"{"Stat":{"path":"/etc/passwd/x"}}"#, "NotDirectory"),
-        (r#"{"Watch":{"path":"/","recursive":true,"filter":null,"timeout_secs":1}}"#, "NotSupported"),
+        (r#"{"Watch":{"path":"/none","recursive":true,"filter":null,"timeout_secs":1}}"#, "NotFound"),
+        (r#"{"Watch":{"path":"/proc","recursive":true,"filter":null,"timeout_secs":1}}"#, "NotSupported"),
+        (r#"{"Watch":{"path":"x","recursive":true,"filter":null,"timeout_secs":1}}"#, "InvalidArgument"),
         (r#"{"ReadFile":{"path":"relative"}}"#, "InvalidArgument"),
         ("nonsense", "InvalidArgument"),
     ];
@@ -143,5 +145,81 @@ async fn an_ended_sandbox_has_no_files() {
     stage.scene.terminate(&stage.made.id.clone()).await;
     let request = stage.request(&[HELPER, r#"{"Stat":{"path":"/"}}"#]);
     assert_eq!(stage.router.task_exec_start(request).await.unwrap_err().code(), Code::NotFound);
+    stage.end().await;
+}
+
+impl Stage {
+    /// Starts watching; returns when nothing is missed any more.
+    async fn watch(&mut self, path: &str, recursive: bool, filter: &str) -> String {
+        self.helper(&format!(
+            r#"{{"Watch":{{"path":"{path}","recursive":{recursive},"filter":{filter},"timeout_secs":null}}}}"#
+        ))
+        .await
+    }
+
+    /// Reads the lines of a watch until the last one is of `path`.
+    async fn lines_until(&mut self, id: &str, path: &str) -> Vec<(String, Vec<String>)> {
+        let request = proto::TaskExecStdioReadRequest {
+            task_id: self.made.task.clone(),
+            exec_id: id.to_owned(),
+            offset: 0,
+            file_descriptor: OUT,
+        };
+        let mut stream = self.router.task_exec_stdio_read(request).await.unwrap().into_inner();
+        let mut text = Vec::new();
+        loop {
+            text.extend_from_slice(&stream.message().await.unwrap().expect("the watch goes on").data);
+            let whole = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+            let lines: Vec<_> = whole.map(event).collect();
+            if lines.iter().any(|(_, paths)| paths.iter().any(|seen| seen == path)) {
+                return lines;
+            }
+        }
+    }
+}
+
+fn event(line: &[u8]) -> (String, Vec<String>) {
+    let event: serde_json::Value = serde_json::from_slice(line).unwrap();
+    let paths = event["paths"].as_array().unwrap().iter().map(|path| path.as_str().unwrap().to_owned());
+    (event["event_type"].as_str().unwrap().to_owned(), paths.collect())
+}
+
+#[tokio::test]
+async fn m27_a_watch_tells_each_change_at_once_until_its_input_ends() {
+    let Some(mut stage) = Stage::new().await else { return };
+    let id =
+        stage.watch("/root", true, r#"["Create","Modify","Remove","Rename","RenameFrom","RenameTo"]"#).await;
+    let script = "cd /root; mkdir -p a/b; : > a/b/f; mv a/b/f a/g; rm a/g; mkdir end";
+    let command = stage.start(&["sh", "-c", script]).await;
+    stage.wait(&command).await;
+    let lines = stage.lines_until(&id, "/root/end").await;
+    let of = |kind: &str, path: &str| {
+        lines.iter().position(|(seen, paths)| seen == kind && paths.iter().any(|one| one == path))
+    };
+    assert_eq!(of("Create", "/root/a"), Some(0));
+    assert!(of("Create", "/root/a/b").is_some() && of("Create", "/root/end").is_some(), "{lines:?}");
+    assert_eq!(stage.poll(&id).await, None);
+    stage.write(&id, 0, "", true).await.unwrap();
+    assert_eq!(stage.wait(&id).await, ExitStatus::Code(0));
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn m27_an_empty_filter_tells_nothing_and_the_time_ends_a_watch() {
+    let Some(mut stage) = Stage::new().await else { return };
+    let silent =
+        stage.helper(r#"{"Watch":{"path":"/root","recursive":false,"filter":[],"timeout_secs":1}}"#).await;
+    let command = stage.start(&["sh", "-c", ": > /root/f"]).await;
+    stage.wait(&command).await;
+    assert_eq!(stage.outcome(&silent).await.unwrap(), b"");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn m27_a_watch_is_killed_with_its_sandbox() {
+    let Some(mut stage) = Stage::new().await else { return };
+    let id = stage.watch("/root", false, "null").await;
+    stage.scene.terminate(&stage.made.id.clone()).await;
+    assert_eq!(stage.wait(&id).await, ExitStatus::Signal(9));
     stage.end().await;
 }

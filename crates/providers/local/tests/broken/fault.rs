@@ -63,6 +63,30 @@ pub(crate) enum Fault {
     DetachesOnDrop,
     /// A dropped provision goes on, and nobody has its sandbox.
     ProvisionsOnDrop,
+    /// The last piece of a stream is not there.
+    LosesTheLastPiece,
+    /// A stream begins at the beginning whatever offset was asked for.
+    IgnoresFileOffset,
+    /// A stream goes on with another file under the same name.
+    MixesVersions,
+    /// A file shows before its stream is complete.
+    ShowsWhatIsNotComplete,
+    /// A stream that fails is taken for one that ends.
+    CompletesWhatFailed,
+    /// Modes are not looked at.
+    IgnoresModes,
+    /// A link becomes a file.
+    ResolvesLinks,
+    /// Removals are not told.
+    HidesRemovals,
+    /// Directories below are not watched.
+    WatchesOneLevel,
+    /// Directories below are watched without being asked for.
+    WatchesAllLevels,
+    /// Everything is told.
+    IgnoresFilter,
+    /// A watch does not end at its time.
+    WatchesForEver,
 }
 
 /// How a behaviour notices.
@@ -78,7 +102,7 @@ pub(crate) enum Notice {
 pub(crate) type Breach = (Fault, &'static str, &'static str, Notice);
 
 /// Every fault.
-pub(crate) const BREACHES: [Breach; 28] = [
+pub(crate) const BREACHES: [Breach; 42] = [
     (JoinsArguments, "G1", "g1_", Notice::Sees),
     (ReplacesBytes, "G2", "g2_output_is_bytes", Notice::Sees),
     (IgnoresOffset, "G2", "g2_reading_goes_on", Notice::Sees),
@@ -107,4 +131,18 @@ pub(crate) const BREACHES: [Breach; 28] = [
     (ShowsVariables, "G8", "g8_variables_do_not_show_in_errors", Notice::Sees),
     (DetachesOnDrop, "G9", "g9_a_dropped_run", Notice::Waits),
     (ProvisionsOnDrop, "G9", "g9_a_dropped_provision", Notice::Waits),
+    (LosesTheLastPiece, "G2", "m27_a_stream_that_is_read", Notice::Sees),
+    (LosesTheLastPiece, "G2", "m27_a_stream_that_is_written", Notice::Sees),
+    (IgnoresFileOffset, "G2", "m27_a_stream_that_is_read", Notice::Sees),
+    (MixesVersions, "G2", "m27_a_file_that_is_replaced", Notice::Sees),
+    (ShowsWhatIsNotComplete, "G2", "m27_a_stream_shows", Notice::Sees),
+    (ShowsWhatIsNotComplete, "G9", "m27_a_stream_that_is_dropped", Notice::Sees),
+    (CompletesWhatFailed, "G3", "m27_a_stream_that_fails", Notice::Sees),
+    (IgnoresModes, "G6", "m27_modes_", Notice::Sees),
+    (ResolvesLinks, "G6", "m27_links_are_made", Notice::Sees),
+    (HidesRemovals, "G2", "m27_changes_are_told", Notice::Sees),
+    (WatchesOneLevel, "G6", "m27_new_directories", Notice::Sees),
+    (WatchesAllLevels, "G6", "m27_only_the_watched", Notice::Sees),
+    (IgnoresFilter, "G6", "m27_a_filter", Notice::Sees),
+    (WatchesForEver, "G7", "m27_a_watch_ends_at", Notice::Waits),
 ];

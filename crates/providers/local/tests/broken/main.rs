@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a case that cannot be set up fails its test")]
 
 mod fault;
+mod files;
 mod provider;
 mod session;
 

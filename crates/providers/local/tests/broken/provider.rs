@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use openlattice::{
     Attachment, Capabilities, ComputeProvider, Error, ErrorKind, ExecId, ExecSession, ExecSpec, Extensions,
-    GcReport, Health, ListFilter, OnDrop, OutputReader, OutputStream, ProvisionSpec, Result, SandboxId,
-    SandboxInfo, SandboxState, SnapshotRef, SnapshotSpec, async_trait,
+    Files, GcReport, Health, ListFilter, OnDrop, OutputReader, OutputStream, ProvisionSpec, Result,
+    SandboxId, SandboxInfo, SandboxState, SnapshotRef, SnapshotSpec, async_trait,
 };
 
 use crate::fault::Fault;
+use crate::files::BrokenFiles;
 use crate::session::BrokenSession;
 
 /// Breaks one promise of a good provider.
@@ -16,6 +17,7 @@ use crate::session::BrokenSession;
 pub(crate) struct Broken {
     inner: Arc<dyn ComputeProvider>,
     claims: Capabilities,
+    extensions: Extensions,
     fault: Fault,
 }
 
@@ -28,7 +30,11 @@ impl Broken {
             Fault::ClaimsTooMuch => claims.extensions.metrics = true,
             _ => {}
         }
-        Self { inner, claims, fault }
+        let mut extensions = inner.extensions().clone();
+        if let Some(files) = extensions.get::<dyn Files>() {
+            extensions = extensions.with::<dyn Files>(Arc::new(BrokenFiles { inner: files, fault }));
+        }
+        Self { inner, claims, extensions, fault }
     }
 
     fn is(&self, fault: Fault) -> bool {
@@ -66,7 +72,7 @@ impl ComputeProvider for Broken {
     }
 
     fn extensions(&self) -> &Extensions {
-        self.inner.extensions()
+        &self.extensions
     }
 
     async fn health(&self) -> Health {

@@ -36,13 +36,34 @@ struct Progress {
     exit: Option<Exit>,
 }
 
-/// The writer's end of a file's content.
-pub(super) struct Input(Option<mpsc::Sender<Bytes>>);
+/// What the input of a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// None is taken.
+    Nothing,
+    /// It is a file's content, which must keep coming.
+    Content,
+    /// Its end is a sign.
+    End,
+}
 
-/// Both ends; without `taken`, the exec takes no input.
-pub(super) fn input(taken: bool) -> (Input, mpsc::Receiver<Bytes>) {
+/// The writer's end of the input.
+pub(super) struct Input {
+    sender: Option<mpsc::Sender<Bytes>>,
+    must_go_on: bool,
+}
+
+impl Input {
+    fn none() -> Self {
+        Self { sender: None, must_go_on: false }
+    }
+}
+
+/// Both ends.
+pub(super) fn input(taken: Taken) -> (Input, mpsc::Receiver<Bytes>) {
     let (sender, receiver) = mpsc::channel(INPUT_PIECES);
-    (Input(taken.then_some(sender)), receiver)
+    let sender = (taken != Taken::Nothing).then_some(sender);
+    (Input { sender, must_go_on: taken == Taken::Content }, receiver)
 }
 
 /// One run.
@@ -56,6 +77,7 @@ pub(crate) struct FileExec {
     /// Bytes of content taken. Changed by whoever holds `stdin`.
     accepted: AtomicU64,
     input_seen: watch::Sender<()>,
+    must_go_on: bool,
 }
 
 impl fmt::Debug for FileExec {
@@ -99,9 +121,10 @@ impl FileExec {
             stdout: Arc::new(stdout),
             stderr: Arc::new(stderr),
             progress: watch::Sender::new(progress),
-            stdin: Mutex::new(input.0),
+            stdin: Mutex::new(input.sender),
             accepted: AtomicU64::new(accepted),
             input_seen: watch::Sender::new(()),
+            must_go_on: input.must_go_on,
         }
     }
 
@@ -121,7 +144,7 @@ impl FileExec {
         let Some(stderr) = open("stderr") else { return Ok(None) };
         let length = |file: &File| file.metadata().map_or(0, |meta| meta.len());
         let progress = Progress { stdout: length(&stdout), stderr: length(&stderr), exit: Some(exit) };
-        Ok(Some(Self::of(folder, stdout, stderr, progress, Input(None), read_accepted(folder))))
+        Ok(Some(Self::of(folder, stdout, stderr, progress, Input::none(), read_accepted(folder))))
     }
 
     /// Runs `work` to its end, which becomes the exit.
@@ -143,6 +166,7 @@ impl FileExec {
         };
         let exit = match done {
             Ok(()) => Exit::Code(0),
+            Err(failure) if failure.is_kill() => Exit::Signal(SIGKILL),
             Err(failure) => {
                 let text = serde_json::to_vec(&failure).unwrap_or_default();
                 if let Err(error) = self.append(OutputStream::Stderr, text.into()).await {
@@ -154,8 +178,11 @@ impl FileExec {
         self.finish(exit).await;
     }
 
-    /// Completes when input is taken and none came for long.
+    /// Completes when input is needed and none came for long.
     async fn input_stalls(&self) {
+        if !self.must_go_on {
+            return std::future::pending().await;
+        }
         let mut seen = self.input_seen.subscribe();
         while tokio::time::timeout(INPUT_PATIENCE, seen.changed()).await.is_ok() {}
         if self.stdin.lock().await.is_none() {
@@ -218,6 +245,11 @@ impl FileExec {
         });
         let read = read.await.map_err(|error| Status::internal(error.to_string()))?;
         read.map(Some).map_err(|error| Status::internal(format!("kept output: {error}")))
+    }
+
+    /// Whether somebody waits for output now.
+    pub(super) fn is_read(&self) -> bool {
+        self.progress.receiver_count() > 0
     }
 
     /// The exit, once there is one.
@@ -328,7 +360,7 @@ fn read_exit(path: &Path) -> Option<Exit> {
 mod tests {
     use super::*;
 
-    fn exec(taken: bool) -> (tempfile::TempDir, FileExec, mpsc::Receiver<Bytes>) {
+    fn exec(taken: Taken) -> (tempfile::TempDir, FileExec, mpsc::Receiver<Bytes>) {
         let folder = tempfile::tempdir().unwrap();
         let (input, chunks) = input(taken);
         let exec = FileExec::make(&folder.path().join("sb/e"), input).unwrap().unwrap();
@@ -337,7 +369,7 @@ mod tests {
 
     #[tokio::test]
     async fn output_is_read_from_any_offset_while_it_grows_and_after() {
-        let (folder, exec, _chunks) = exec(false);
+        let (folder, exec, _chunks) = exec(Taken::Nothing);
         let text = || Bytes::from_static(b"hello");
         let (read, appended) =
             tokio::join!(exec.read(OutputStream::Stdout, 3), exec.append(OutputStream::Stdout, text()));
@@ -353,7 +385,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_cut_by_a_restart_failed() {
-        let (folder, cut, _chunks) = exec(false);
+        let (folder, cut, _chunks) = exec(Taken::Nothing);
         drop(cut);
         let again = FileExec::load(&folder.path().join("sb/e")).unwrap().unwrap();
         assert_eq!(again.ended().await, Exit::Code(1));
@@ -363,15 +395,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_known_id_starts_nothing() {
-        let (folder, _exec, _chunks) = exec(false);
-        assert!(FileExec::make(&folder.path().join("sb/e"), Input(None)).unwrap().is_none());
+        let (folder, _exec, _chunks) = exec(Taken::Nothing);
+        assert!(FileExec::make(&folder.path().join("sb/e"), Input::none()).unwrap().is_none());
         assert!(FileExec::load(&folder.path().join("sb/other")).unwrap().is_none());
         assert!(FileExec::load(&folder.path().join("sb/e")).is_err(), "it still runs");
     }
 
     #[tokio::test]
     async fn repeated_bytes_are_skipped_and_gaps_refused() {
-        let (_folder, exec, mut chunks) = exec(true);
+        let (_folder, exec, mut chunks) = exec(Taken::Content);
         exec.write(0, "abc".into(), false).await.unwrap();
         exec.write(1, "bcde".into(), false).await.unwrap();
         assert_eq!(exec.write(9, "x".into(), false).await.unwrap_err().code(), tonic::Code::InvalidArgument);
@@ -388,7 +420,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_taken_is_known_after_the_end() {
-        let (folder, exec, _chunks) = exec(true);
+        let (folder, exec, _chunks) = exec(Taken::Content);
         exec.write(0, "abc".into(), true).await.unwrap();
         exec.run(async { Ok(()) }, None).await;
         let again = FileExec::load(&folder.path().join("sb/e")).unwrap().unwrap();
@@ -398,7 +430,7 @@ mod tests {
 
     #[tokio::test]
     async fn input_after_the_end_fails_once_the_exit_shows() {
-        let (_folder, exec, chunks) = exec(true);
+        let (_folder, exec, chunks) = exec(Taken::Content);
         drop(chunks);
         let (written, ()) =
             tokio::join!(exec.write(0, "abc".into(), false), exec.run(async { Ok(()) }, None));
@@ -408,8 +440,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn content_that_stops_arriving_is_given_up() {
-        let (_folder, exec, _chunks) = exec(true);
+        let (_folder, exec, _chunks) = exec(Taken::Content);
         exec.run(std::future::pending(), None).await;
         assert_eq!(exec.exit(), Some(Exit::Code(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn input_whose_end_is_a_sign_may_be_long_in_coming() {
+        let (_folder, exec, mut chunks) = exec(Taken::End);
+        let work = async {
+            chunks.recv().await;
+            Ok(())
+        };
+        let (written, ()) = tokio::join!(
+            async {
+                tokio::time::sleep(10 * INPUT_PATIENCE).await;
+                exec.write(0, Bytes::new(), true).await
+            },
+            exec.run(work, None)
+        );
+        written.unwrap();
+        assert_eq!(exec.exit(), Some(Exit::Code(0)));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_sandbox_is_a_kill() {
+        let (_folder, exec, _chunks) = exec(Taken::End);
+        exec.run(async { Err(Failure::sandbox_ended()) }, None).await;
+        assert_eq!(exec.exit(), Some(Exit::Signal(SIGKILL)));
+        assert_eq!(exec.read(OutputStream::Stderr, 0).await.unwrap(), None);
     }
 }

@@ -12,11 +12,13 @@ pub(super) struct Failure {
     message: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    #[serde(skip)]
+    killed: bool,
 }
 
 impl Failure {
     pub(super) fn new(error_kind: &'static str, message: &'static str) -> Self {
-        Self { error_kind, message, detail: None }
+        Self { error_kind, message, detail: None, killed: false }
     }
 
     /// A malformed request.
@@ -33,8 +35,14 @@ impl Failure {
         Self::new("FileTooLarge", "file too large")
     }
 
-    pub(super) fn not_supported(detail: &str) -> Self {
-        Self { detail: Some(detail.to_owned()), ..Self::new("NotSupported", "operation not supported") }
+    /// The sandbox ended during an operation that goes on until then.
+    pub(super) fn sandbox_ended() -> Self {
+        Self { killed: true, ..Self::new("SandboxEnded", "the sandbox has ended") }
+    }
+
+    /// Whether it is the end of the sandbox, which kills what runs in it.
+    pub(super) fn is_kill(&self) -> bool {
+        self.killed
     }
 
     /// An engine failure; `making` is true for a new directory, whose clash has a name of its own.
@@ -54,7 +62,7 @@ impl Failure {
             _ => ("Unknown", "operation failed"),
         };
         let cause = error.source().map_or(String::new(), |cause| format!(": {cause}"));
-        Self { error_kind: kind, message, detail: Some(format!("{error}{cause}")) }
+        Self { detail: Some(format!("{error}{cause}")), ..Self::new(kind, message) }
     }
 }
 

@@ -6,6 +6,7 @@ mod entry;
 mod exec;
 mod failure;
 mod operation;
+mod watch;
 
 pub(crate) use exec::FileExec;
 
@@ -132,7 +133,8 @@ pub(super) async fn start(
         [_, json] => Operation::parse(json),
         _ => Err(failure::Failure::argument("the helper takes one argument")),
     };
-    let (input, chunks) = exec::input(matches!(operation, Ok(Operation::WriteFile { .. })));
+    let taken = operation.as_ref().map_or(exec::Taken::Nothing, Operation::input);
+    let (input, chunks) = exec::input(taken);
     let (owner, key) = (shared.clone(), (sandbox.clone(), id.clone()));
     let begun = tokio::task::spawn_blocking(move || owner.file_execs.begin(&key.0, &key.1, input));
     let begun = begun.await.map_err(|error| Status::internal(error.to_string()))?;
@@ -141,11 +143,16 @@ pub(super) async fn start(
     };
     let timeout = request.timeout_secs.filter(|secs| *secs > 0).map(|secs| Duration::from_secs(secs.into()));
     let shared = shared.clone();
+    let (begun, in_place) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
         let files = shared.engine.files(&sandbox);
-        exec.run(operation::run(&files, operation, &exec, chunks), timeout).await;
+        exec.run(operation::run(&files, operation, &exec, chunks, begun), timeout).await;
         shared.file_execs.end(&sandbox, &id);
     });
+    if taken == exec::Taken::End {
+        // What happens after the answer is told. A watch that failed tells that as its exit.
+        let _ = in_place.await;
+    }
     Ok(())
 }
 

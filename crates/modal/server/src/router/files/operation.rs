@@ -2,18 +2,17 @@
 
 use super::{
     entry::{Entry, Names},
-    exec::FileExec,
+    exec::{FileExec, Taken},
     failure::Failure,
+    watch,
 };
 use bytes::Bytes;
 use openlattice_engine::{Error, FileKind, Files, OutputStream};
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Largest file that is read.
 const READ_LIMIT: u64 = 4 << 30;
-/// Bytes read at once.
-const CHUNK: usize = 1 << 20;
 
 /// One object with one key, the operation.
 #[derive(Debug, Deserialize)]
@@ -40,7 +39,13 @@ pub(super) enum Operation {
         #[serde(default)]
         recursive: bool,
     },
-    Watch {},
+    Watch {
+        path: String,
+        #[serde(default)]
+        recursive: bool,
+        filter: Option<Vec<String>>,
+        timeout_secs: Option<u64>,
+    },
 }
 
 impl Operation {
@@ -48,14 +53,25 @@ impl Operation {
         serde_json::from_str(json)
             .map_err(|error| Failure::argument(format!("not a known operation: {error}")))
     }
+
+    /// What its input is for.
+    pub(super) fn input(&self) -> Taken {
+        match self {
+            Self::WriteFile { .. } => Taken::Content,
+            Self::Watch { .. } => Taken::End,
+            _ => Taken::Nothing,
+        }
+    }
 }
 
-/// Does it; what it prints goes to `exec`. `chunks` is the content of a written file.
+/// Does it; what it prints goes to `exec`. `chunks` is the content of a written file, and its end that of a watch. `begun` is told
+/// when a watch is in place.
 pub(super) async fn run(
     files: &Files,
     operation: Result<Operation, Failure>,
     exec: &FileExec,
     chunks: mpsc::Receiver<Bytes>,
+    begun: oneshot::Sender<()>,
 ) -> Result<(), Failure> {
     let failed = |error: Error| Failure::engine(&error, false);
     match operation? {
@@ -76,8 +92,9 @@ pub(super) async fn run(
             files.mkdir(&path, parents).await.map_err(|error| Failure::engine(&error, true))
         }
         Operation::Remove { path, recursive } => files.remove(&path, recursive).await.map_err(failed),
-        Operation::Watch {} => {
-            Err(Failure::not_supported("watching is not offered by this server yet; list again"))
+        Operation::Watch { path, recursive, filter, timeout_secs } => {
+            let spec = watch::spec(recursive, filter, timeout_secs);
+            watch::run(files, &path, spec, exec, chunks, begun).await
         }
     }
 }
@@ -90,18 +107,16 @@ async fn print(exec: &FileExec, value: &impl serde::Serialize) -> Result<(), Fai
 /// Copies the file into the exec's output, so that later readers see what was there.
 async fn read(files: &Files, path: &str, exec: &FileExec) -> Result<(), Failure> {
     let failed = |error: Error| Failure::engine(&error, false);
-    let mut offset = 0;
-    loop {
-        let chunk = files.read_at(path, offset, CHUNK).await.map_err(failed)?;
-        if chunk.is_empty() {
-            return Ok(());
-        }
-        offset += chunk.len() as u64;
-        if offset > READ_LIMIT {
+    let mut reader = files.open(path, 0).await.map_err(failed)?;
+    let mut length = 0;
+    while let Some(chunk) = reader.next().await.map_err(failed)? {
+        length += chunk.len() as u64;
+        if length > READ_LIMIT {
             return Err(Failure::file_too_large());
         }
         exec.append(OutputStream::Stdout, chunk).await.map_err(|error| Failure::internal(&error))?;
     }
+    Ok(())
 }
 
 /// A directory is refused before the content arrives; everything else the write itself finds.
@@ -109,7 +124,7 @@ async fn write(files: &Files, path: &str, chunks: mpsc::Receiver<Bytes>) -> Resu
     if files.stat(path).await.is_ok_and(|stat| stat.kind == FileKind::Directory) {
         return Err(Failure::new("IsDirectory", "is a directory"));
     }
-    files.write_from(path, chunks).await.map_err(|error| Failure::engine(&error, false))
+    files.write_from(path, chunks, None).await.map_err(|error| Failure::engine(&error, false))
 }
 
 #[cfg(test)]
@@ -124,7 +139,9 @@ mod tests {
         let made = Operation::parse(r#"{"MakeDirectory":{"path":"/a","parents":true}}"#);
         assert!(matches!(made, Ok(Operation::MakeDirectory { parents: true, .. })));
         let watch = r#"{"Watch":{"path":"/a","recursive":false,"filter":null,"timeout_secs":null}}"#;
-        assert!(matches!(Operation::parse(watch), Ok(Operation::Watch {})));
+        let watch = Operation::parse(watch);
+        assert!(matches!(&watch, Ok(Operation::Watch { path, filter: None, .. }) if path == "/a"));
+        assert_eq!(watch.unwrap().input(), Taken::End);
         for odd in ["", "{}", r#"{"Chmod":{}}"#, r#"{"ReadFile":{}}"#] {
             assert!(Operation::parse(odd).is_err(), "{odd}");
         }
