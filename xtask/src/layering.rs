@@ -27,6 +27,7 @@ const ARROWS: &[Arrows] = &[
         built: &["openlattice"],
         tests: &["openlattice-conformance", "openlattice-local"],
     },
+    Arrows { name: "openlattice-copy", built: &["openlattice"], tests: &["openlattice-local"] },
     Arrows { name: "openlattice-sys", built: &[], tests: &[] },
     Arrows { name: "openlattice-images", built: &["openlattice-sys"], tests: &[] },
     Arrows { name: "openlattice-engine", built: &["openlattice-sys", "openlattice-images"], tests: &[] },
@@ -57,6 +58,7 @@ const ARROWS: &[Arrows] = &[
         name: "openlattice-cli",
         built: &[
             "openlattice",
+            "openlattice-copy",
             "openlattice-layers",
             "openlattice-local",
             "openlattice-modal",
@@ -79,6 +81,7 @@ const FAR: &[(&str, &[&str])] = &[
     ("openlattice", &["tokio", "tonic", "prost", "hyper"]),
     ("openlattice-conformance", &["tonic", "prost"]),
     ("openlattice-layers", &["tonic", "prost"]),
+    ("openlattice-copy", &["tonic", "prost"]),
     ("openlattice-sys", &["tokio", "tonic", "prost"]),
     ("openlattice-images", &["tonic", "prost"]),
     ("openlattice-engine", &["openlattice", "tonic", "prost"]),

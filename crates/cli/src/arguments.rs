@@ -39,6 +39,7 @@ pub(crate) enum Command {
     Tag(commands::tag::Tag),
     Snapshot(commands::snapshot::Snapshot),
     Cp(commands::cp::Cp),
+    Watch(commands::watch::Watch),
     Serve(commands::serve::Serve),
     Images(commands::images::Images),
     Volume(commands::volume::Volume),

@@ -24,7 +24,7 @@ pub trait FileContent: fmt::Debug + Send {
 
 #[async_trait]
 impl FileContent for Bytes {
-    async fn next_chunk(&mut self) -> Result<Option<Bytes>> {
+    async fn next_chunk(&mut self) -> Result<Option<Self>> {
         let whole = std::mem::take(self);
         Ok((!whole.is_empty()).then_some(whole))
     }

@@ -1,6 +1,9 @@
 // Files, images and snapshots.
 
 import assert from "node:assert/strict";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
 
 import { modal, rejects, run, test } from "./suite.mjs";
 
@@ -49,6 +52,57 @@ test("file_stat_shows_the_link_itself", async (ctx) => {
   await run(sandbox, ["ln", "-s", "/nowhere", "/tmp/link"]);
   const entry = await sandbox.filesystem.stat("/tmp/link");
   assert.deepEqual([entry.type, entry.symlinkTarget], ["symlink", "/nowhere"]);
+});
+
+test("file_copied_from_and_to_this_machine", async (ctx) => {
+  const files = (await ctx.sandbox()).filesystem;
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "copy-"));
+  try {
+    const data = Buffer.alloc(2_560_000, Uint8Array.from({ length: 256 }, (_, index) => index));
+    fs.writeFileSync(path.join(folder, "in"), data);
+    await files.copyFromLocal(path.join(folder, "in"), "/tmp/new/folder/copy");
+    await files.copyToLocal("/tmp/new/folder/copy", path.join(folder, "out"));
+    assert.ok(data.equals(fs.readFileSync(path.join(folder, "out"))), "content is the same");
+    await rejects(files.copyToLocal("/tmp/none", path.join(folder, "none")), modal.SandboxFilesystemNotFoundError);
+    assert.ok(!fs.existsSync(path.join(folder, "none")));
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+});
+
+test("file_watch_tells_changes_until_it_is_closed", async (ctx) => {
+  const sandbox = await ctx.sandbox();
+  const files = sandbox.filesystem;
+  await files.makeDirectory("/tmp/w");
+  // The iterator begins when it is asked for its first event, so changes go on until that is there.
+  const script = "while [ ! -e /tmp/stop ]; do : > /tmp/w/a; mv /tmp/w/a /tmp/w/b; rm /tmp/w/b; done";
+  await sandbox.exec(["sh", "-c", script]);
+  const wanted = new Set(["Create /tmp/w/a", "Modify /tmp/w/a /tmp/w/b", "Remove /tmp/w/b"]);
+  for await (const event of files.watch("/tmp/w")) {
+    wanted.delete([event.eventType, ...event.paths].join(" "));
+    if (wanted.size === 0) break;
+  }
+  assert.equal(wanted.size, 0);
+  await files.writeText("", "/tmp/stop");
+});
+
+test("file_watch_below_with_a_filter_and_a_time", async (ctx) => {
+  const sandbox = await ctx.sandbox();
+  const files = sandbox.filesystem;
+  await files.makeDirectory("/tmp/w");
+  const script = "while [ ! -e /tmp/stop ]; do mkdir -p /tmp/w/d/deep; : > /tmp/w/d/deep/f; rm -r /tmp/w/d; done";
+  await sandbox.exec(["sh", "-c", script]);
+  for await (const event of files.watch("/tmp/w", { recursive: true, filter: ["Create"] })) {
+    assert.equal(event.eventType, "Create");
+    if (event.paths[0].endsWith("/deep/f")) break;
+  }
+  await files.writeText("", "/tmp/stop");
+  for await (const event of files.watch("/tmp/w", { filter: [], timeoutMs: 1500 })) {
+    assert.fail(`an empty filter let ${event.eventType} through`);
+  }
+  const first = (place) => files.watch(place)[Symbol.asyncIterator]().next();
+  await rejects(first("/tmp/none"), modal.SandboxFilesystemNotFoundError);
+  await rejects(first("/proc"), modal.InvalidError);
 });
 
 test("file_remove", async (ctx) => {

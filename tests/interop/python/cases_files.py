@@ -1,6 +1,10 @@
 """Files, images and snapshots."""
 
+import pathlib
+import tempfile
+
 import modal
+from modal.types import FileWatchEventType
 from suite import case, equal, raises, run
 
 
@@ -52,6 +56,56 @@ def file_stat_shows_the_link_itself(ctx):
     run(sandbox, "ln", "-s", "/nowhere", "/tmp/link")
     entry = sandbox.filesystem.stat("/tmp/link")
     equal((entry.type.value, entry.symlink_target), ("symlink", "/nowhere"), "stat of a link")
+
+
+@case
+def file_copied_from_and_to_this_machine(ctx):
+    files = ctx.sandbox().filesystem
+    data = bytes(range(256)) * 10_000
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        (folder / "in").write_bytes(data)
+        files.copy_from_local(folder / "in", "/tmp/new/folder/copy")
+        files.copy_to_local("/tmp/new/folder/copy", folder / "new" / "out")
+        equal((folder / "new" / "out").read_bytes() == data, True, "content is the same")
+        with raises(modal.exception.SandboxFilesystemNotFoundError):
+            files.copy_to_local("/tmp/none", folder / "none")
+        equal((folder / "none").exists(), False, "what a failed copy leaves")
+
+
+@case
+def file_watch_tells_changes_until_it_is_closed(ctx):
+    sandbox = ctx.sandbox()
+    files = sandbox.filesystem
+    files.make_directory("/tmp/w")
+    # The iterator begins when it is asked for its first event, so changes go on until that is there.
+    sandbox.exec("sh", "-c", "while [ ! -e /tmp/stop ]; do : > /tmp/w/a; mv /tmp/w/a /tmp/w/b; rm /tmp/w/b; done")
+    seen = set()
+    wanted = {("Create", ("/tmp/w/a",)), ("Modify", ("/tmp/w/a", "/tmp/w/b")), ("Remove", ("/tmp/w/b",))}
+    for event in files.watch("/tmp/w"):
+        seen.add((event.type.value, tuple(event.paths)))
+        if wanted <= seen:
+            break
+    files.write_bytes(b"", "/tmp/stop")
+
+
+@case
+def file_watch_below_with_a_filter_and_a_time(ctx):
+    sandbox = ctx.sandbox()
+    files = sandbox.filesystem
+    files.make_directory("/tmp/w")
+    script = "while [ ! -e /tmp/stop ]; do mkdir -p /tmp/w/d/deep; : > /tmp/w/d/deep/f; rm -r /tmp/w/d; done"
+    sandbox.exec("sh", "-c", script)
+    for event in files.watch("/tmp/w", recursive=True, filter=[FileWatchEventType.Create]):
+        equal(event.type, FileWatchEventType.Create, "the kind that was let through")
+        if event.paths[0].endswith("/deep/f"):
+            break
+    files.write_bytes(b"", "/tmp/stop")
+    equal(list(files.watch("/tmp/w", filter=[], timeout=1)), [], "an empty filter")
+    with raises(modal.exception.SandboxFilesystemNotFoundError):
+        list(files.watch("/tmp/none"))
+    with raises(modal.exception.InvalidError):
+        list(files.watch("/proc"))
 
 
 @case

@@ -16,6 +16,7 @@ pub(crate) mod serve;
 pub(crate) mod snapshot;
 pub(crate) mod tag;
 pub(crate) mod volume;
+pub(crate) mod watch;
 
 use crate::arguments::{Arguments, Command};
 use crate::context::Context;
@@ -34,6 +35,7 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<u8> {
         Command::Rm(command) => command.run(&context).await.map(|()| 0),
         Command::Snapshot(command) => command.run(&context).await.map(|()| 0),
         Command::Cp(command) => command.run(&context).await.map(|()| 0),
+        Command::Watch(command) => command.run(&context).await.map(|()| 0),
         Command::Serve(command) => command.run(&context).await.map(|()| 0),
         Command::Tag(command) => command.run(&context).await.map(|()| 0),
         Command::Volume(command) => command.run(&context).await.map(|()| 0),

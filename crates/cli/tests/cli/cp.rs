@@ -38,6 +38,47 @@ fn m27_files_and_folders_come_and_go() {
 }
 
 #[test]
+fn m27_a_folder_keeps_its_shape_and_json_counts_it() {
+    let Some(store) = Store::new("cp tree") else { return };
+    for provider in ["local", "modal"] {
+        let id = store.ok(&["create", "--provider", provider]);
+        let local = store.path(&format!("{provider}-tree"));
+        fs::create_dir_all(local.join("empty")).unwrap();
+        fs::create_dir_all(local.join("sub")).unwrap();
+        fs::write(local.join("sub/key"), [0, 255, 10]).unwrap();
+        fs::set_permissions(local.join("sub/key"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(local.join("sub"), fs::Permissions::from_mode(0o750)).unwrap();
+        std::os::unix::fs::symlink("../no such", local.join("sub/link")).unwrap();
+        let back = store.path(&format!("{provider}-tree-back"));
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let cp = |from: &str, to: &str| -> serde_json::Value {
+            serde_json::from_str(&store.ok(&["cp", "-r", "--json", "--provider", provider, from, to]))
+                .unwrap()
+        };
+        let there = cp(&text(&local), &format!("{id}:/srv/tree"));
+        let here = cp(&format!("{id}:/srv/tree"), &text(&back));
+        assert_eq!(there, here);
+        let counts =
+            ["files", "directories", "links", "bytes", "skipped"].map(|name| there[name].as_u64().unwrap());
+        assert_eq!(counts, [1, 3, 1, 3, 0], "{provider}");
+        assert_eq!(fs::read(back.join("sub/key")).unwrap(), [0, 255, 10]);
+        for (path, mode) in [("sub/key", 0o600), ("sub", 0o750)] {
+            assert_eq!(
+                fs::metadata(back.join(path)).unwrap().permissions().mode() & 0o7777,
+                mode,
+                "{provider}"
+            );
+        }
+        assert_eq!(fs::read_link(back.join("sub/link")).unwrap(), Path::new("../no such"));
+        assert!(back.join("empty").is_dir());
+        store.ok(&["exec", &id, "--", "mkfifo", "/srv/tree/pipe"]);
+        let partly = store.run(&["cp", "--provider", provider, &format!("{id}:/srv/tree"), &text(&back)]);
+        assert!(partly.err().contains("pipe") && partly.code() == 5, "{}", partly.err());
+        store.ok(&["rm", &id]);
+    }
+}
+
+#[test]
 fn missing_and_relative_paths_are_refused() {
     let Some(store) = Store::new("cp refusals") else { return };
     let id = store.ok(&["create"]);

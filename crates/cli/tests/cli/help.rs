@@ -2,7 +2,7 @@
 
 use crate::store::{Store, bare};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "run",
     "create",
     "exec",
@@ -11,6 +11,7 @@ const COMMANDS: [&str; 15] = [
     "rm",
     "snapshot",
     "cp",
+    "watch",
     "serve",
     "images",
     "volume",

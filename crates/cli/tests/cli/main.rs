@@ -12,3 +12,4 @@ mod signals;
 mod store;
 mod terminal;
 mod volumes;
+mod watch;

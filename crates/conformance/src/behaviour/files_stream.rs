@@ -213,7 +213,9 @@ async fn m27_modes_are_kept_where_claimed(case: Case) -> Outcome {
         must_refuse(streamed, "options.mode")?;
         return must_refuse(set, "files.modes");
     }
-    (written?, streamed?, set?);
+    written?;
+    streamed?;
+    set?;
     files.set_mode("/tmp/d", 0o604).await?;
     let modes = shell_text(&node, "cd /tmp; stat -c %a a b c d").await?;
     ensure_eq!(modes.split_whitespace().collect::<Vec<_>>(), ["640", "640", "710", "604"], "the modes");

@@ -42,11 +42,8 @@ const NAMES: [(FileEventKind, &str); 8] = [
 /// What was asked for. A filter of names that nothing here has lets nothing through but what was lost.
 pub(super) fn spec(recursive: bool, filter: Option<Vec<String>>, timeout_secs: Option<u64>) -> WatchSpec {
     let kind = |name: &String| NAMES.iter().find(|(_, known)| known == name).map(|(kind, _)| *kind);
-    let mut spec = WatchSpec::default();
-    spec.recursive = recursive;
-    spec.kinds = filter.map(|names| names.iter().filter_map(kind).collect());
-    spec.timeout = timeout_secs.map(Duration::from_secs);
-    spec
+    let kinds = filter.map(|names| names.iter().filter_map(kind).collect());
+    WatchSpec { recursive, kinds, timeout: timeout_secs.map(Duration::from_secs) }
 }
 
 /// Watches and prints until the end. `begun` is told when nothing is missed any more, or dropped when it failed.
