@@ -59,6 +59,7 @@ pub(crate) struct Guard {
     pairs: Option<Vec<Credentials>>,
     sign: EncodingKey,
     check: DecodingKey,
+    life: Option<Duration>,
 }
 
 impl fmt::Debug for Guard {
@@ -70,7 +71,12 @@ impl fmt::Debug for Guard {
 impl Guard {
     /// Accepts `pairs`, or everybody when `None`; signs with `key`.
     pub(crate) fn new(pairs: Option<Vec<Credentials>>, key: &[u8]) -> Self {
-        Self { pairs, sign: EncodingKey::from_secret(key), check: DecodingKey::from_secret(key) }
+        Self { pairs, sign: EncodingKey::from_secret(key), check: DecodingKey::from_secret(key), life: None }
+    }
+
+    /// Signs tokens that hold so long, whatever they are good for.
+    pub(crate) fn with_life(self, life: Option<Duration>) -> Self {
+        Self { life, ..self }
     }
 
     /// Checks the headers of a control-plane call: the pair always, a control token when there is one.
@@ -111,7 +117,7 @@ impl Guard {
             aud: audience.name().to_owned(),
             sub: subject.to_owned(),
             iat: now,
-            exp: now + audience.life().as_secs(),
+            exp: now + self.life.unwrap_or(audience.life()).as_secs(),
         };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
             .map_err(|error| Status::internal(format!("cannot sign a token: {error}")))

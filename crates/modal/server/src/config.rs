@@ -1,7 +1,7 @@
 //! What a server is started with.
 
 use crate::record::Recorder;
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// How to start a [`crate::Server`].
 #[derive(Clone, Debug)]
@@ -18,6 +18,9 @@ pub struct ServerConfig {
     pub advertise: Option<String>,
     /// Certificate and key. Default: a self-signed pair, kept in the store.
     pub tls: Option<TlsFiles>,
+    /// How long the tokens hold that it signs, in whole seconds and at least one. Default: an hour for the control plane, a quarter
+    /// of an hour for the command router of a sandbox.
+    pub token_life: Option<Duration>,
     /// Receives what every call looks like, for tests. Default: nobody does.
     pub recorder: Option<Recorder>,
 }
@@ -31,6 +34,7 @@ impl ServerConfig {
             access: Access::default(),
             advertise: None,
             tls: None,
+            token_life: None,
             recorder: None,
         }
     }

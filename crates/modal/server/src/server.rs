@@ -67,6 +67,7 @@ impl Server {
         let folder = keys::folder(&config.state_dir)?;
         let pairs = accepted(&config.access, &folder)?;
         let guard = Guard::new(pairs.clone(), &keys::key(&folder.join("jwt.key"))?);
+        let guard = guard.with_life(config.token_life);
         let state = State::open(&config.state_dir.join("modal.db"), keys::key(&folder.join("secrets.key"))?)?;
         let tls = tls::acceptors(&folder, config.tls.as_ref())?;
         let failed = |source| Error::Listen { address: config.listen, source };
@@ -176,6 +177,9 @@ fn check(config: &ServerConfig) -> Result<()> {
             "a server without credentials must listen on a loopback address, not {}; listen on 127.0.0.1 or require credentials",
             config.listen
         ))),
+        _ if config.token_life.is_some_and(|life| life < Duration::from_secs(1)) => {
+            Err(Error::Config("token_life is below a second; leave it out or give whole seconds".to_owned()))
+        }
         Access::Pairs(pairs)
             if pairs.is_empty() || pairs.iter().any(|pair| pair.id.is_empty() || pair.secret.is_empty()) =>
         {

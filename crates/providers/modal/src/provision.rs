@@ -282,3 +282,6 @@ fn info(sandbox: &modal::Sandbox, spec: &ProvisionSpec, image: &modal::ImageId) 
     info.warnings.extend(spec.gpu.as_ref().and_then(|gpu| gpu::request(gpu).1));
     info
 }
+
+#[cfg(test)]
+mod tests;

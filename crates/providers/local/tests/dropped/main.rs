@@ -16,6 +16,5 @@ async fn g9_dropped_at_every_await() {
     let provider = LocalProvider::open(store.path()).await.unwrap();
     let polled = awaits::of_every_operation(&provider).await.unwrap();
     // Past the harness, which keeps what a passing test prints.
-    writeln!(std::io::stderr().lock(), "drops: {polled:?}").unwrap();
-    assert!(polled.iter().all(|(_, drops)| *drops > 0), "{polled:?}");
+    writeln!(std::io::stderr().lock(), "local: {}", awaits::enough(&polled).unwrap()).unwrap();
 }

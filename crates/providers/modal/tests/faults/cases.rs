@@ -1,6 +1,6 @@
 //! Running generated cases side by side, and the sum of what they saw.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,14 +27,16 @@ pub(crate) struct Case {
     pub(crate) second_generation: bool,
     /// Whether the sandbox has an initial command.
     pub(crate) initial: bool,
-    /// The kind of error that the server is made to give.
-    pub(crate) told: Option<ErrorKind>,
+    /// The kinds of error that the server is made to give.
+    pub(crate) told: &'static [ErrorKind],
+    /// The name of the faults that are counted together.
+    pub(crate) group: Option<String>,
 }
 
 impl Case {
     /// A case on a sandbox of the second generation, whose callers see broken connections at most.
     pub(crate) fn new(name: String, fault: Fault) -> Self {
-        Self { name, fault, second_generation: true, initial: false, told: None }
+        Self { name, fault, second_generation: true, initial: false, told: &[], group: None }
     }
 }
 
@@ -45,6 +47,8 @@ pub(crate) struct Tally {
     pub(crate) struck: usize,
     /// Cases that ended before their frame came by, since some frames are a matter of timing.
     pub(crate) spared: usize,
+    /// The groups of which at least one fault struck.
+    groups: BTreeSet<String>,
     seen: BTreeMap<String, usize>,
     failures: Vec<String>,
 }
@@ -96,6 +100,7 @@ impl Tally {
         match outcome {
             Ok((struck, seen)) => {
                 self.struck += usize::from(struck);
+                self.groups.extend(case.group.clone().filter(|_| struck));
                 self.spared += usize::from(!struck);
                 for (what, times) in seen {
                     *self.seen.entry(what).or_default() += times;
@@ -103,6 +108,11 @@ impl Tally {
             }
             Err(Failure(text)) => self.failures.push(format!("{}: {text}", case.name)),
         }
+    }
+
+    /// Gives how many groups had a fault that struck.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups.len()
     }
 
     /// Says whether a caller saw an error at all.

@@ -25,6 +25,29 @@ pub(crate) async fn at_every_frame(world: Arc<World>) -> Result<String> {
     Ok(tally.to_string())
 }
 
+/// How many bytes are chosen in each direction.
+const BYTES: usize = 64;
+
+/// Cuts in both directions at bytes that are spread over the whole session by a fixed sequence which prefers no place in a frame.
+pub(crate) async fn at_any_byte(world: Arc<World>) -> Result<String> {
+    let counts = measure(&world, true).await?;
+    let ways = [(Way::ToServer, counts.bytes_to_server), (Way::ToClient, counts.bytes_to_client)];
+    let all = ways.into_iter().flat_map(|(way, all)| spread(all).map(move |bytes| (way, bytes)));
+    let case = |(way, bytes)| Case::new(format!("byte-{way:?}-{bytes}"), Fault::CutAfter { way, bytes });
+    let tally = cases::run(&world, all.map(case).collect(), AT_ONCE).await?;
+    ensure(tally.struck >= BYTES, || format!("only {tally}"))?;
+    Ok(tally.to_string())
+}
+
+/// Numbers below a bound, no two alike: the fractional parts of the multiples of the golden ratio, which never cluster.
+fn spread(bound: usize) -> impl Iterator<Item = usize> {
+    let bound = bound as u64;
+    (1..=BYTES as u64).map(move |number| {
+        let fraction = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        usize::try_from((bound * fraction) >> 32).expect("it is below the bound")
+    })
+}
+
 /// After the cut the server refuses connections for longer than a call is repeated by itself, so that callers see errors; what
 /// a provision could not undo meanwhile is undone later, unless the repeated key has found it.
 pub(crate) async fn and_refused(world: Arc<World>) -> Result<String> {

@@ -24,6 +24,16 @@ pub(crate) async fn at_every_reply(world: Arc<World>) -> Result<String> {
     Ok(format!("{tally}; delays: {delayed}"))
 }
 
+/// Has the server get everything twice that was sent by the end of each call: what is repeated is done once.
+pub(crate) async fn and_every_call_twice(world: Arc<World>) -> Result<String> {
+    let counts = measure(&world, true).await?;
+    let twice = (1..=counts.calls).map(|at| case("twice", at, Fault::Repeat { at }));
+    let tally = cases::run(&world, twice.collect(), AT_ONCE).await?;
+    ensure(2 * tally.struck >= counts.calls, || format!("only {tally}"))?;
+    ensure(!tally.saw_errors(), || format!("what arrives twice is no error: {tally}"))?;
+    Ok(tally.to_string())
+}
+
 fn case(name: &str, at: usize, fault: Fault) -> Case {
     Case::new(format!("{name}-{at}"), fault)
 }

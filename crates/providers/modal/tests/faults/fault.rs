@@ -21,6 +21,11 @@ pub(crate) enum Fault {
     None,
     /// The connection breaks at a frame, of which none or half arrives, and so many new connections are refused after it.
     Cut { way: Way, at: usize, half: bool, refused: usize },
+    /// The connection breaks after so many bytes of the session in a direction.
+    CutAfter { way: Way, bytes: usize },
+    /// All that the connection has carried to the server by the time this call is answered arrives there once more, on a connection
+    /// of its own whose answers nobody reads; then the answer goes on its way.
+    Repeat { at: usize },
     /// From this frame to the client on, nothing arrives on its connection; it breaks once the server has answered a call.
     Silence { at: usize },
     /// A frame, and what follows it on its connection, is late.
@@ -47,6 +52,8 @@ pub(crate) enum Verdict {
     Pass,
     Late,
     Swallow,
+    /// It passes once the server has answered the call on a stream a second time.
+    Repeat(u32),
     /// So many bytes of it arrive, then the connection breaks.
     Cut(usize),
     /// These bytes go to the client in its stead, then the connection ends.
@@ -67,6 +74,8 @@ pub(crate) struct Counts {
     pub(crate) to_server: usize,
     pub(crate) to_client: usize,
     pub(crate) calls: usize,
+    pub(crate) bytes_to_server: usize,
+    pub(crate) bytes_to_client: usize,
     refused: usize,
 }
 
@@ -108,7 +117,7 @@ impl Plan {
 
     /// Counts a frame and decides about it.
     pub(crate) fn judge(&self, way: Way, frame: &Frame, line: &mut Line) -> Verdict {
-        let number = self.count(way);
+        let (number, before) = self.count(way, frame);
         let call = self.call(way, frame, line);
         match self.fault {
             Fault::None => Verdict::Pass,
@@ -116,6 +125,13 @@ impl Plan {
                 self.strike();
                 Verdict::Cut(if half { frame.0.len() / 2 } else { 0 })
             }
+            Fault::CutAfter { way: on, bytes }
+                if on == way && (before..before + frame.0.len()).contains(&bytes) =>
+            {
+                self.strike();
+                Verdict::Cut(bytes - before)
+            }
+            Fault::Repeat { at } => self.repeat(way, frame, line, call == Some(at)),
             Fault::Delay { way: on, at } if (on, at) == (way, number) => {
                 self.strike();
                 Verdict::Late
@@ -128,18 +144,21 @@ impl Plan {
             }
             Fault::Silence { at } => self.silence(way, frame, line, number == at),
             Fault::Answer { .. } => self.answer(way, frame, line, call),
-            Fault::Cut { .. } | Fault::Delay { .. } => Verdict::Pass,
+            Fault::Cut { .. } | Fault::CutAfter { .. } | Fault::Delay { .. } => Verdict::Pass,
         }
     }
 
-    fn count(&self, way: Way) -> usize {
+    /// Counts a frame: gives its number, and how many bytes came before it.
+    fn count(&self, way: Way, frame: &Frame) -> (usize, usize) {
         let mut counts = self.lock();
-        let count = match way {
-            Way::ToServer => &mut counts.to_server,
-            Way::ToClient => &mut counts.to_client,
+        let counts = &mut *counts;
+        let (count, bytes) = match way {
+            Way::ToServer => (&mut counts.to_server, &mut counts.bytes_to_server),
+            Way::ToClient => (&mut counts.to_client, &mut counts.bytes_to_client),
         };
         *count += 1;
-        *count
+        *bytes += frame.0.len();
+        (*count, *bytes - frame.0.len())
     }
 
     /// Counts the call that a frame begins, and gives its number.
@@ -150,6 +169,25 @@ impl Plan {
         let mut counts = self.lock();
         counts.calls += 1;
         Some(counts.calls)
+    }
+
+    /// Says whether what goes to the server has to be kept.
+    pub(crate) fn repeats(&self) -> bool {
+        matches!(self.fault, Fault::Repeat { .. })
+    }
+
+    fn repeat(&self, way: Way, frame: &Frame, line: &mut Line, now: bool) -> Verdict {
+        if now {
+            line.doomed = Some(line.last_stream);
+        }
+        match line.doomed {
+            Some(stream) if way == Way::ToClient && frame.end_of() == Some(stream) => {
+                line.doomed = None;
+                self.strike();
+                Verdict::Repeat(stream)
+            }
+            _ => Verdict::Pass,
+        }
     }
 
     fn silence(&self, way: Way, frame: &Frame, line: &mut Line, now: bool) -> Verdict {

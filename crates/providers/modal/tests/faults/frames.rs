@@ -6,14 +6,14 @@ use openlattice::ComputeProvider;
 use tokio::task::JoinSet;
 
 use crate::fault::{Fault, Way};
-use crate::operation::{self, ALL, Operation, Scene, text};
+use crate::operation::{self, CHANGING, Operation, Scene, text};
 use crate::world::World;
 use crate::{Failure, Result, ensure};
 
-/// Drops every operation at every frame, in both directions, on a client that has done nothing before.
+/// Drops every operation that changes something at every frame, in both directions, on a client that has done nothing before.
 pub(crate) async fn of_every_operation(world: Arc<World>) -> Result<String> {
     let mut running = JoinSet::new();
-    for operation in ALL {
+    for operation in CHANGING {
         let world = Arc::clone(&world);
         running.spawn_local(async move { at_every_frame(&world, operation).await });
     }
@@ -35,13 +35,16 @@ async fn at_every_frame(world: &World, operation: Operation) -> Result<(Operatio
     for way in [Way::ToServer, Way::ToClient] {
         for at in 1.. {
             let case = format!("frame-{operation:?}-{way:?}-{at}");
-            let fresh = match operation.ends_its_node() {
+            let fresh = match operation.needs_its_own_node() {
                 true => Some(scene.with_new_node(provider).await.map_err(Failure)?),
                 false => None,
             };
             let scene = fresh.as_ref().unwrap_or(&scene);
             let completed = dropped(world, operation, scene, &case, Fault::Tell { way, at }).await?;
             operation.check(provider, scene, &case).await.map_err(|why| Failure(format!("{case}: {why}")))?;
+            if fresh.is_some() {
+                provider.destroy(&scene.node).await?;
+            }
             if completed {
                 break;
             }

@@ -10,6 +10,7 @@ mod caller;
 mod cases;
 mod cuts;
 mod drops;
+mod expiry;
 mod fault;
 mod frame;
 mod frames;
@@ -51,8 +52,11 @@ pub(crate) fn ensure(holds: bool, text: impl FnOnce() -> String) -> Result<()> {
 
 type Test = fn(Arc<World>) -> Pin<Box<dyn Future<Output = Result<String>>>>;
 
-const TESTS: [(&str, Test); 7] = [
+const TESTS: [(&str, Test); 10] = [
     ("g2_g3_g4_g5_a_cut_at_every_frame", |world| Box::pin(cuts::at_every_frame(world))),
+    ("g2_g3_g4_g5_a_cut_at_any_byte", |world| Box::pin(cuts::at_any_byte(world))),
+    ("g2_g4_g5_every_call_arrives_twice", |world| Box::pin(drops::and_every_call_twice(world))),
+    ("g3_tokens_run_out_on_the_way", |_| Box::pin(expiry::on_the_way())),
     ("g3_g5_a_server_that_stays_away_is_a_typed_error", |world| Box::pin(cuts::and_refused(world))),
     ("g2_g3_g4_a_reply_lost_after_the_server_acted", |world| Box::pin(drops::at_every_reply(world))),
     ("g3_any_status_for_any_call", |world| Box::pin(answers::to_every_call(world))),
@@ -97,7 +101,7 @@ fn trial(runtime: &Arc<Runtime>, world: &Arc<OnceCell<Arc<World>>>, name: &str, 
 async fn awaits_of(world: Arc<World>) -> Result<String> {
     let path = world.path(fault::Fault::None, true).await?;
     let polled = awaits::of_every_operation(&*path.provider).await.map_err(Failure)?;
-    Ok(format!("{polled:?}"))
+    awaits::enough(&polled).map_err(Failure)
 }
 
 /// Ends the world, if a test started it, and fails when something is alive that no test ended.

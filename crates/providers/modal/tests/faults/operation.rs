@@ -1,14 +1,18 @@
 //! The operations that are dropped midway, the same for every provider, and what must hold afterwards.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openlattice::{
-    Callbacks, ComputeProvider, ComputeProviderExt, ExecSpec, ListFilter, ProvisionSpec, SandboxId,
-    SandboxState, SnapshotRef, SnapshotSpec, Stdin,
+    Bytes, Callbacks, ComputeProvider, ComputeProviderExt, ExecId, ExecSpec, Files, ListFilter, ListOptions,
+    OutputStream, ProvisionSpec, SandboxId, SandboxState, SnapshotRef, SnapshotSpec, Stdin, WriteOptions,
 };
 
 const TAG: &str = "case";
+const WORD: Bytes = Bytes::from_static(b"word");
+const FILE: &str = "/tmp/word";
+const EXTRA: &str = "/tmp/extra";
 
 /// Why something does not hold.
 type Result<T> = std::result::Result<T, String>;
@@ -22,15 +26,54 @@ pub(crate) enum Operation {
     Run,
     Snapshot,
     Destroy,
+    Attach,
+    Wait,
+    Read,
+    Feed,
+    EndInput,
+    WriteFile,
+    MakeFolder,
+    RemoveFile,
+    ReadFile,
+    ListFiles,
+    StatFile,
+    Poll,
+    InputStatus,
+    Inspect,
+    List,
+    Gc,
+    Health,
 }
 
-pub(crate) const ALL: [Operation; 6] = [
+/// Those that change something at the other side.
+pub(crate) const CHANGING: [Operation; 11] = [
     Operation::Provision,
     Operation::Restore,
     Operation::Exec,
     Operation::Run,
     Operation::Snapshot,
     Operation::Destroy,
+    Operation::Feed,
+    Operation::EndInput,
+    Operation::WriteFile,
+    Operation::MakeFolder,
+    Operation::RemoveFile,
+];
+
+/// Those that only ask.
+pub(crate) const ASKING: [Operation; 12] = [
+    Operation::Attach,
+    Operation::Wait,
+    Operation::Read,
+    Operation::ReadFile,
+    Operation::ListFiles,
+    Operation::StatFile,
+    Operation::Poll,
+    Operation::InputStatus,
+    Operation::Inspect,
+    Operation::List,
+    Operation::Gc,
+    Operation::Health,
 ];
 
 /// What the operations work on.
@@ -38,6 +81,10 @@ pub(crate) const ALL: [Operation; 6] = [
 pub(crate) struct Scene {
     pub(crate) node: SandboxId,
     pub(crate) snapshot: SnapshotRef,
+    /// A command that printed a word and has ended.
+    ended: ExecId,
+    /// One that prints its input, which is open.
+    open: ExecId,
 }
 
 impl Scene {
@@ -45,13 +92,26 @@ impl Scene {
     pub(crate) async fn make(provider: &dyn ComputeProvider) -> Result<Self> {
         let node = provider.provision(spec("scene")).await.map_err(text)?.id;
         let snapshot = provider.snapshot(&node, SnapshotSpec::default()).await.map_err(text)?;
-        Ok(Self { node, snapshot })
+        Self::on(provider, node, snapshot).await.map_err(text)
     }
 
-    /// Takes another node in the place of one that an operation ends.
+    /// Takes another node in the place of one that an operation changes for good.
     pub(crate) async fn with_new_node(&self, provider: &dyn ComputeProvider) -> Result<Self> {
         let node = provider.provision(spec("scene")).await.map_err(text)?.id;
-        Ok(Self { node, ..self.clone() })
+        Self::on(provider, node, self.snapshot.clone()).await.map_err(text)
+    }
+
+    async fn on(
+        provider: &dyn ComputeProvider,
+        node: SandboxId,
+        snapshot: SnapshotRef,
+    ) -> openlattice::Result<Self> {
+        let session = provider.exec(&node, command()).await?;
+        session.wait().await?;
+        let open = provider.exec(&node, ExecSpec::new(["cat"]).with_stdin(Stdin::Open)).await?;
+        write(provider, &node, FILE).await?;
+        write(provider, &node, EXTRA).await?;
+        Ok(Self { ended: session.id().clone(), open: open.id().clone(), node, snapshot })
     }
 }
 
@@ -71,27 +131,98 @@ impl Operation {
             Self::Run => drop(provider.run(node, command(), Callbacks::none()).await?),
             Self::Snapshot => drop(provider.snapshot(node, SnapshotSpec::default()).await?),
             Self::Destroy => provider.destroy(node).await?,
+            Self::Attach => drop(provider.attach(node, &scene.ended).await?),
+            Self::Wait => drop(provider.attach(node, &scene.ended).await?.wait().await?),
+            Self::Read => {
+                let session = provider.attach(node, &scene.ended).await?;
+                session.output(OutputStream::Stdout, 0).next_chunk().await?;
+            }
+            Self::Feed => provider.attach(node, &scene.open).await?.write_stdin(0, WORD).await?,
+            Self::EndInput => provider.attach(node, &scene.open).await?.close_stdin().await?,
+            Self::WriteFile => write(provider, node, &format!("/tmp/{case}")).await?,
+            Self::MakeFolder => files(provider).mkdir(node, &format!("/tmp/{case}"), true).await?,
+            Self::RemoveFile => files(provider).remove(node, EXTRA, true).await?,
+            Self::StatFile => drop(files(provider).stat(node, FILE).await?),
+            Self::Poll => drop(provider.attach(node, &scene.ended).await?.poll().await?),
+            Self::InputStatus => drop(provider.attach(node, &scene.open).await?.stdin_status().await?),
+            Self::ReadFile => drop(files(provider).read(node, FILE).await?),
+            Self::ListFiles => drop(files(provider).list(node, "/tmp", ListOptions::default()).await?),
+            Self::Inspect => drop(provider.inspect(node).await?),
+            Self::List => drop(provider.list(ListFilter::default()).await?),
+            Self::Gc => drop(provider.gc().await?),
+            Self::Health => drop(provider.health().await),
         }
         Ok(None)
     }
 
     /// Says whether each case needs a node of its own.
-    pub(crate) fn ends_its_node(self) -> bool {
-        self == Self::Destroy
+    pub(crate) fn needs_its_own_node(self) -> bool {
+        matches!(self, Self::Destroy | Self::EndInput)
     }
 
     /// Checks that a dropped operation left nothing behind and broke nothing.
     pub(crate) async fn check(self, provider: &dyn ComputeProvider, scene: &Scene, case: &str) -> Result<()> {
         match self {
-            Self::Provision | Self::Restore => gone(provider, case).await,
-            Self::Exec | Self::Run | Self::Snapshot => works(provider, &scene.node).await,
-            Self::Destroy => {
-                provider.destroy(&scene.node).await.map_err(text)?;
-                let state = provider.inspect(&scene.node).await.map_err(text)?.state;
-                if state == SandboxState::Terminated { Ok(()) } else { Err(format!("it is {state:?}")) }
+            Self::Provision | Self::Restore => return gone(provider, case).await,
+            Self::Destroy => return destroyed(provider, &scene.node).await,
+            Self::Feed => fed(provider, scene).await?,
+            Self::EndInput => at_its_end(provider, scene).await?,
+            Self::WriteFile => written(provider, &scene.node, case).await?,
+            Self::MakeFolder => {
+                files(provider).mkdir(&scene.node, &format!("/tmp/{case}"), true).await.map_err(text)?;
             }
+            // Removed or not, it is there again for the next case.
+            Self::RemoveFile => write(provider, &scene.node, EXTRA).await.map_err(text)?,
+            _ => {}
         }
+        works(provider, &scene.node).await
     }
+}
+
+/// Repeats a destroy.
+async fn destroyed(provider: &dyn ComputeProvider, node: &SandboxId) -> Result<()> {
+    provider.destroy(node).await.map_err(text)?;
+    let state = provider.inspect(node).await.map_err(text)?.state;
+    same("the state", &state, &SandboxState::Terminated)
+}
+
+/// Repeats a write to an input: it is taken once.
+async fn fed(provider: &dyn ComputeProvider, scene: &Scene) -> Result<()> {
+    let session = provider.attach(&scene.node, &scene.open).await.map_err(text)?;
+    session.write_stdin(0, WORD).await.map_err(text)?;
+    same("the input", &session.stdin_status().await.map_err(text)?.accepted, &4)?;
+    let (mut reader, mut read) = (session.output(OutputStream::Stdout, 0), Vec::new());
+    while read.len() < WORD.len() {
+        read.extend(reader.next_chunk().await.map_err(text)?.ok_or("the output ended")?.data);
+    }
+    same("the output", &read, &WORD.to_vec())
+}
+
+/// Repeats the announcement of an input's end.
+async fn at_its_end(provider: &dyn ComputeProvider, scene: &Scene) -> Result<()> {
+    let session = provider.attach(&scene.node, &scene.open).await.map_err(text)?;
+    session.close_stdin().await.map_err(text)?;
+    let status = session.wait().await.map_err(text)?;
+    if status.is_success() { Ok(()) } else { Err(format!("it ended with {status:?}")) }
+}
+
+/// Repeats the writing of a file.
+async fn written(provider: &dyn ComputeProvider, node: &SandboxId, case: &str) -> Result<()> {
+    let path = format!("/tmp/{case}");
+    write(provider, node, &path).await.map_err(text)?;
+    same("the file", &files(provider).read(node, &path).await.map_err(text)?, &WORD)
+}
+
+async fn write(provider: &dyn ComputeProvider, node: &SandboxId, path: &str) -> openlattice::Result<()> {
+    files(provider).write(node, path, WORD, WriteOptions::default()).await
+}
+
+fn files(provider: &dyn ComputeProvider) -> Arc<dyn Files> {
+    provider.extensions().get::<dyn Files>().expect("files are offered")
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, right: &T) -> Result<()> {
+    if found == right { Ok(()) } else { Err(format!("{what} is {found:?} and not {right:?}")) }
 }
 
 pub(crate) fn spec(case: &str) -> ProvisionSpec {
@@ -108,7 +239,7 @@ fn overrides(case: &str) -> ProvisionSpec {
 }
 
 fn command() -> ExecSpec {
-    ExecSpec::new(["cat"]).with_stdin(Stdin::Bytes("word".into()))
+    ExecSpec::new(["cat"]).with_stdin(Stdin::Bytes(WORD))
 }
 
 /// Waits until no sandbox of the case is alive; the test's own limit bounds it.
@@ -128,7 +259,7 @@ pub(crate) async fn alive(provider: &dyn ComputeProvider, case: &str) -> Result<
 
 pub(crate) async fn works(provider: &dyn ComputeProvider, node: &SandboxId) -> Result<()> {
     let result = provider.run(node, command(), Callbacks::none()).await.map_err(text)?;
-    if result.exit_code() == 0 && result.stdout == "word" {
+    if result.exit_code() == 0 && result.stdout == WORD {
         return Ok(());
     }
     Err(format!("the node answers {result:?}"))

@@ -77,6 +77,7 @@ async fn connection(client: TcpStream, route: Route, plan: Arc<Plan>) -> io::Res
         route,
         plan,
         line: Mutex::default(),
+        sent: Mutex::default(),
         to_client: tokio::sync::Mutex::new(to_client),
         to_server: tokio::sync::Mutex::new(to_server),
     };
@@ -90,6 +91,8 @@ struct Carrier {
     route: Route,
     plan: Arc<Plan>,
     line: Mutex<Line>,
+    /// What went to the server, where the plan repeats it.
+    sent: Mutex<Vec<u8>>,
     to_client: tokio::sync::Mutex<OwnedWriteHalf>,
     to_server: tokio::sync::Mutex<OwnedWriteHalf>,
 }
@@ -142,6 +145,10 @@ impl Carrier {
                 self.send(way, &frame.0).await?;
             }
             Verdict::Swallow => {}
+            Verdict::Repeat(stream) => {
+                self.repeat(stream).await?;
+                self.send(way, &frame.0).await?;
+            }
             Verdict::Cut(part) => {
                 self.send(way, &frame.0[..part]).await?;
                 self.to_client.lock().await.shutdown().await?;
@@ -156,7 +163,23 @@ impl Carrier {
         Ok(true)
     }
 
+    /// Sends everything to the server once more, and reads until it has answered the call on the stream.
+    async fn repeat(&self, stream: u32) -> io::Result<()> {
+        let sent = std::mem::take(&mut *self.sent.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut again = TcpStream::connect(self.route.server).await?;
+        again.write_all(&sent).await?;
+        while let Some(frame) = frame::next(&mut again).await? {
+            if frame.end_of() == Some(stream) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     async fn send(&self, way: Way, bytes: &[u8]) -> io::Result<()> {
+        if way == Way::ToServer && self.plan.repeats() {
+            self.sent.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        }
         let to = match way {
             Way::ToServer => &self.to_server,
             Way::ToClient => &self.to_client,

@@ -2,7 +2,7 @@
 
 use openlattice::{
     Bytes, ComputeProvider, ExecSession, ExecSpec, ExitStatus, Files, OutputStream, ProvisionSpec, SandboxId,
-    SandboxState, SnapshotSpec, Stdin, WriteOptions,
+    SandboxInfo, SandboxState, SnapshotSpec, Stdin, WriteOptions,
 };
 use openlattice::{ErrorKind, ExecEnd};
 use openlattice_modal::ModalProvider;
@@ -27,11 +27,26 @@ pub(crate) async fn run(world: &World, path: &Path, case: &Case) -> Result<Calle
     files(provider, &id, &mut caller).await?;
     let snapshot = caller.insist("snapshot", async || provider.snapshot(&id, SnapshotSpec::default()).await);
     ensure(snapshot.await?.external_id.starts_with("im-"), || "the snapshot has no id".to_owned())?;
-    let info = caller.insist("inspect", async || provider.inspect(&id).await).await?;
+    let info = inspect(provider, &id, SandboxState::Running, &mut caller).await?;
     ensure(info.state == SandboxState::Running, || format!("it is {:?}", info.state))?;
     ensure(info.tags.get(CASE).is_some_and(|tag| tag == case), || format!("its tags are {:?}", info.tags))?;
     destroy(world, provider, case, &id, &mut caller).await?;
     Ok(caller)
+}
+
+/// Asks for the state; a wrong one is an error where the server lies.
+async fn inspect(
+    provider: &ModalProvider,
+    id: &SandboxId,
+    right: SandboxState,
+    caller: &mut Caller,
+) -> Result<SandboxInfo> {
+    let doubt = caller.doubt();
+    let ask = async || {
+        let info = provider.inspect(id).await?;
+        doubt.or_else("inspect", info.state == right).map(|()| info)
+    };
+    caller.insist("inspect", ask).await
 }
 
 fn spec(case: &Case) -> ProvisionSpec {
@@ -167,8 +182,14 @@ async fn destroy(
     id: &SandboxId,
     caller: &mut Caller,
 ) -> Result<()> {
-    caller.insist("destroy", async || provider.destroy(id).await).await?;
-    let info = caller.insist("inspect", async || provider.inspect(id).await).await?;
+    let doubt = caller.doubt();
+    let end = async || {
+        provider.destroy(id).await?;
+        let ended = world.alive(case).await.is_ok_and(|alive| alive.is_empty());
+        doubt.or_else("destroy", ended)
+    };
+    caller.insist("destroy", end).await?;
+    let info = inspect(provider, id, SandboxState::Terminated, caller).await?;
     ensure(info.state == SandboxState::Terminated, || format!("it is {:?}", info.state))?;
     let alive = world.alive(case).await?;
     ensure(alive.is_empty(), || format!("{alive:?} are alive after destroy"))?;

@@ -43,10 +43,17 @@ pub(crate) struct Path {
 
 impl World {
     pub(crate) async fn start() -> Result<Self> {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts a server that is configured further.
+    pub(crate) async fn start_with(configure: impl FnOnce(&mut ServerConfig)) -> Result<Self> {
         let store = tempfile::tempdir().map_err(Failure::of("make a folder"))?;
         let engine =
             Engine::open(EngineConfig::new(store.path())).await.map_err(Failure::of("open the store"))?;
-        let server = Server::bind_on(engine.clone(), ServerConfig::new(store.path())).await;
+        let mut config = ServerConfig::new(store.path());
+        configure(&mut config);
+        let server = Server::bind_on(engine.clone(), config).await;
         let server = server.map_err(Failure::of("start the server"))?;
         let credentials = server.credentials().cloned().expect("a server makes a pair by itself");
         let address = server.local_addr();
