@@ -25,6 +25,7 @@ mod protocol;
 mod pump;
 mod reap;
 mod records;
+mod relay;
 mod serve;
 mod setup;
 mod signals;

@@ -1,6 +1,6 @@
 //! The plan of a sandbox: what the engine decided before the launch.
 
-use crate::protocol::tag;
+use crate::protocol::{MAX_PORTS, tag};
 use crate::records::{self, Records};
 use crate::sys::{Errno, Fd, Result};
 use core::ffi::CStr;
@@ -25,6 +25,33 @@ pub(crate) struct Plan {
     pub(crate) lifetime_ns: u64,
     /// Nanoseconds without work until the end; 0 = none.
     pub(crate) idle_ns: u64,
+    /// Numbers of the published ports.
+    pub(crate) ports: Ports,
+}
+
+/// Numbers of the published ports, and how many there are.
+pub(crate) struct Ports {
+    numbers: [u16; MAX_PORTS],
+    count: usize,
+}
+
+impl Ports {
+    fn read(bytes: &[u8]) -> Result<Self> {
+        let (words, rest) = bytes.as_chunks::<4>();
+        let mut ports = Self { numbers: [0; MAX_PORTS], count: words.len() };
+        if !rest.is_empty() || words.len() > MAX_PORTS {
+            return Err(Errno::EPROTO);
+        }
+        for (number, word) in ports.numbers.iter_mut().zip(words) {
+            *number = u32::from_le_bytes(*word).try_into().map_err(|_| Errno::EPROTO)?;
+        }
+        Ok(ports)
+    }
+
+    /// The numbers.
+    pub(crate) fn numbers(&self) -> &[u16] {
+        &self.numbers[..self.count]
+    }
 }
 
 impl Plan {
@@ -56,6 +83,7 @@ impl Plan {
             agent_uid,
             lifetime_ns: records.u64(tag::LIFETIME_MS)?.saturating_mul(1_000_000),
             idle_ns: records.u64(tag::IDLE_MS)?.saturating_mul(1_000_000),
+            ports: Ports::read(records.bytes(tag::PORTS))?,
         })
     }
 }

@@ -14,7 +14,7 @@ pub const TERMINALS_SINCE: u32 = 2;
 /// Longest packet in bytes, header included.
 pub const MAX_PACKET: usize = 4096;
 /// Most descriptors in one packet.
-pub const MAX_FDS: usize = 64;
+pub const MAX_FDS: usize = 128;
 /// Longest record blob (plan or exec body) in bytes that the agent maps.
 pub const MAX_BODY: usize = 8 << 20;
 /// Longest exec id in bytes (a UUID has 36).
@@ -23,6 +23,10 @@ pub const MAX_EXEC_ID: usize = 64;
 pub const MAX_EXECS: usize = 1024;
 /// Most volumes of one sandbox: their mounts travel in one packet with all else.
 pub const MAX_VOLUMES: usize = 32;
+/// Most published ports of one sandbox.
+pub const MAX_PORTS: usize = 32;
+/// Most connections to its published ports at once; more wait in the listener's queue.
+pub const MAX_CONNECTIONS: usize = 256;
 /// Descriptor on which the launcher finds its set-up channel.
 pub const SETUP_FD: i32 = 0;
 
@@ -112,7 +116,8 @@ pub mod tag {
     pub const READ_ONLY: u32 = 36;
     /// u64 milliseconds from READY to the end of the sandbox; 0 = none.
     pub const LIFETIME_MS: u32 = 37;
-    /// u64 milliseconds without a running command or a request (HELLO and STDIN_STATUS do not count) until the end; 0 = none.
+    /// u64 milliseconds without a running command, an open connection to a published port, or a request (HELLO and STDIN_STATUS do not
+    /// count) until the end; 0 = none.
     pub const IDLE_MS: u32 = 38;
     /// u32: id inside the user namespace under which the agent runs after set-up (not the workload's).
     pub const AGENT_UID: u32 = 39;
@@ -129,6 +134,8 @@ pub mod tag {
     /// u32: the host's id of root inside. The user namespace belongs to it, so that what the kernel counts by user (inotify instances, keys,
     /// processes) is not counted against the host's root.
     pub const OWNER: u32 = 45;
+    /// u32[]: numbers of the published ports, in the order of the descriptors of role::PORT.
+    pub const PORTS: u32 = 56;
 
     // Exec body (memfd of EXEC).
     /// Arguments, each ended by NUL. The first names the program: with a slash a path, else searched in the command's PATH.
@@ -174,6 +181,9 @@ pub mod role {
     pub const WORK_CGROUP: u8 = 7;
     /// v1 `memory.oom_control` or v2 `memory.events`; its `oom_kill` count tells a memory kill from another (SETUP; optional).
     pub const OOM_EVENTS: u8 = 8;
+    /// Listening TCP socket of the host's network, for the next number of PORTS: every connection to it is relayed to that port of the
+    /// sandbox's own 127.0.0.1 (SETUP; several, at most [`MAX_PORTS`](super::MAX_PORTS)).
+    pub const PORT: u8 = 12;
     /// Input spool, read, and emptied of what was read (EXEC).
     pub const STDIN: u8 = 16;
     /// Output spool, write (EXEC).

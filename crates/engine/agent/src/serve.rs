@@ -6,9 +6,10 @@ use crate::memory::Map;
 use crate::plan::Plan;
 use crate::protocol::{SETUP_FD, op, reason, stage};
 use crate::records::Reply;
+use crate::relay::Relays;
 use crate::setup::Handles;
 use crate::sys::{self, Event, Fd, Result};
-use crate::{end, pump, reap, start, stdin, timers};
+use crate::{end, pump, reap, relay, start, stdin, timers};
 
 /// What a watched descriptor is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,9 @@ pub(crate) enum Kind {
     Stdin = 5,
     Stdout = 6,
     Stderr = 7,
+    Port = 8,
+    Outside = 9,
+    Inside = 10,
 }
 
 /// Everything that process 1 knows.
@@ -43,6 +47,8 @@ pub(crate) struct Server {
     pub(crate) buffer: Map,
     /// Non-zero, and large when many pages of it were touched.
     pub(crate) buffer_touched: usize,
+    /// Connections to the published ports.
+    pub(crate) relays: Relays,
     /// A deadline came or went.
     pub(crate) timers_changed: bool,
     /// The sandbox is being ended.
@@ -70,6 +76,7 @@ fn prepare(plan: Plan, handles: Handles) -> Result<Server> {
     const SIGCHLD: u64 = 1 << (sys::SIGCHLD - 1);
     sys::set_signal_mask(ALL_SIGNALS)?;
     let now = sys::now(sys::CLOCK_BOOTTIME);
+    let relays = Relays::new(!plan.ports.numbers().is_empty())?;
     let mut server = Server {
         plan,
         handles,
@@ -85,6 +92,7 @@ fn prepare(plan: Plan, handles: Handles) -> Result<Server> {
         generation: 0,
         buffer: Map::new(pump::CHUNK)?,
         buffer_touched: 0,
+        relays,
         timers_changed: false,
         ending: false,
         started_ns: now,
@@ -103,6 +111,7 @@ fn announce(server: &mut Server) -> Result<()> {
     {
         server.watch(fd, kind, 0, 0, sys::EPOLLIN)?;
     }
+    relay::listen(server)?;
     timers::check(server);
     Reply::new(op::READY, 0).send(SETUP_FD, 0)?;
     // The channel's place, and what the engine gave as 1 and 2, must never become a command's.
@@ -142,6 +151,9 @@ fn dispatch(server: &mut Server, event: Event) {
     }
     if kind < Kind::Client as u8 {
         return dispatch_own(server, kind);
+    }
+    if kind >= Kind::Port as u8 {
+        return relay::event(server, kind, generation, index, events);
     }
     // An event of this batch may be about a slot that an earlier one has freed.
     let current = |exec: &Exec| exec.state != State::Free && exec.generation == generation;

@@ -2,7 +2,7 @@
 
 use crate::launch::{At, Failure, Inherited};
 use crate::plan::Plan;
-use crate::protocol::{MAX_VOLUMES, SETUP_FD, op, role, stage, tag};
+use crate::protocol::{MAX_PORTS, MAX_VOLUMES, SETUP_FD, op, role, stage, tag};
 use crate::records::{Fds, Packet, Records, Reply};
 use crate::sys::{self, Errno, Fd, Result};
 use crate::{masks, mounts, serve};
@@ -30,6 +30,8 @@ pub(crate) struct Handles {
     pub(crate) work: Fd,
     /// Counter of memory kills.
     pub(crate) oom: Fd,
+    /// Listeners of the published ports.
+    pub(crate) ports: [Fd; MAX_PORTS],
     /// The null device.
     pub(crate) null: Fd,
     /// Root of the sandbox's devpts.
@@ -94,10 +96,12 @@ fn sort(roles: &[u8], fds: &mut Fds) -> Result<Handles> {
         tasks: [const { Fd::NONE }; MAX_TASKS],
         work: Fd::NONE,
         oom: Fd::NONE,
+        ports: [const { Fd::NONE }; MAX_PORTS],
         null: Fd::NONE,
         terminals: Fd::NONE,
     };
     let (mut tasks, mut mounts) = (handles.tasks.iter_mut(), handles.mounts.iter_mut());
+    let mut ports = handles.ports.iter_mut();
     for (index, role) in roles.iter().enumerate() {
         let slot = match *role {
             role::ROOT => &mut handles.root,
@@ -108,6 +112,7 @@ fn sort(roles: &[u8], fds: &mut Fds) -> Result<Handles> {
             role::TASKS => tasks.next().ok_or(Errno::EPROTO)?,
             role::WORK_CGROUP => &mut handles.work,
             role::OOM_EVENTS => &mut handles.oom,
+            role::PORT => ports.next().ok_or(Errno::EPROTO)?,
             // Of a newer engine: not ours to keep.
             _ => continue,
         };

@@ -16,14 +16,17 @@ impl Server {
         generation: u32,
         events: u32,
     ) -> Result<()> {
-        let token = (kind as u64) << 56 | u64::from(generation) << 24 | index as u64;
-        sys::epoll_ctl(self.epoll.raw(), sys::EPOLL_ADD, fd, events, token)
+        sys::epoll_ctl(self.epoll.raw(), sys::EPOLL_ADD, fd, events, Self::token(kind, index, generation))
+    }
+
+    /// What an event of a descriptor carries.
+    pub(crate) fn token(kind: Kind, index: usize, generation: u32) -> u64 {
+        (kind as u64) << 56 | u64::from(generation) << 24 | index as u64
     }
 
     /// Changes what is watched for.
     pub(crate) fn rewatch(&mut self, index: usize, kind: Kind, events: u32) {
-        let generation = self.execs[index].generation;
-        let token = (kind as u64) << 56 | u64::from(generation) << 24 | index as u64;
+        let token = Self::token(kind, index, self.execs[index].generation);
         let fd = self.slot(index, kind).raw();
         // It is in the set, and a change needs no memory.
         let _ = sys::epoll_ctl(self.epoll.raw(), sys::EPOLL_MOD, fd, events, token);

@@ -45,11 +45,11 @@ fn life_end(server: &Server) -> u64 {
     }
 }
 
-/// Idle time counts from the last request or the last command's end.
+/// Idle time counts from the last request, the last command's end, or the last end of a connection to a published port.
 fn idle_end(server: &Server) -> u64 {
     match server.plan.idle_ns {
         0 => 0,
-        _ if server.running > 0 => 0,
+        _ if server.running > 0 || server.relays.open > 0 => 0,
         idle => server.active_ns.saturating_add(idle),
     }
 }

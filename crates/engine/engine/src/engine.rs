@@ -9,8 +9,10 @@ use crate::{
     id::{ExecId, SandboxId},
     image::{self, ImageInfo, PullSpec, SnapshotSpec, pull::Pulls},
     lifecycle,
+    ports::{self, PublishedPort},
+    probe::{self, Probe},
     sandbox::{SandboxFilter, SandboxInfo, SandboxSpec},
-    store::Store,
+    store::{Phase, Store},
     watch::Watcher,
 };
 use std::{
@@ -373,6 +375,27 @@ impl Engine {
     /// `PermissionDenied` without the right to enter its namespace.
     pub async fn connect(&self, id: &SandboxId, port: u16) -> Result<TcpStream> {
         crate::connect::connect(self, id, port).await
+    }
+
+    /// The published ports of a sandbox, in the order in which they were asked for. None are left of one that has ended.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown one.
+    pub async fn ports(&self, id: &SandboxId) -> Result<Vec<PublishedPort>> {
+        let row = self.row(id).await?;
+        if row.phase() == Phase::Ended {
+            return Ok(Vec::new());
+        }
+        self.blocking(move |inner| ports::read(&inner.store.sandbox_dir(&row.info.id))).await
+    }
+
+    /// Tries a sandbox until a probe passes, first at once, then every `interval`; one that keeps failing is tried ever less often, at
+    /// least every hundredth of the time waited. Cancel-safe; how long it may take is for the caller to bound.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when the sandbox ends before; `NotFound` for an unknown one.
+    pub async fn until_ready(&self, id: &SandboxId, probe: &Probe, interval: Duration) -> Result<()> {
+        probe::until_ready(self, id, probe, interval).await
     }
 
     /// File operations on a running sandbox.

@@ -21,6 +21,8 @@ mod idmap;
 mod image;
 mod launch;
 mod lifecycle;
+mod ports;
+mod probe;
 mod rootfs;
 mod sandbox;
 mod seccomp;
@@ -35,6 +37,8 @@ pub use exec::{ExecEnd, ExecSpec, ExecState, OutputReader, OutputStream, StdinSt
 pub use files::{FileEvent, FileEventKind, FileKind, FileReader, FileStat, FileWatch, Files, WatchSpec};
 pub use id::{ExecId, ImageId, SandboxId, VolumeId};
 pub use image::{ImageInfo, OnProgress, PullSpec, RegistryCredentials, SnapshotSpec};
+pub use ports::{PublishPort, PublishedPort};
+pub use probe::Probe;
 pub use sandbox::{
     EndReason, Limits, NetworkMode, Owner, SandboxEnd, SandboxFilter, SandboxInfo, SandboxSpec, SandboxState,
 };

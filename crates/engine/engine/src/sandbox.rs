@@ -3,6 +3,7 @@
 use crate::{
     exec::TerminalSize,
     id::{ImageId, SandboxId},
+    ports::PublishPort,
     volume::VolumeMount,
 };
 use std::{
@@ -31,12 +32,15 @@ pub struct SandboxSpec {
     pub limits: Limits,
     /// Longest life, from readiness. `None`: 24 hours.
     pub lifetime: Option<Duration>,
-    /// Longest time without a running command and without a request.
+    /// Longest time without a running command, an open connection to a published port, and a request.
     pub idle_timeout: Option<Duration>,
     /// Network.
     pub network: NetworkMode,
     /// Volumes that appear in it, at most 32. None may lie in another, over the root, or in `/proc`, `/sys` and `/dev`.
     pub volumes: Vec<VolumeMount>,
+    /// Ports to publish on this machine's loopback address, as plain TCP, for as long as the sandbox lives. At most 32, with 256
+    /// connections at once; more wait to be accepted.
+    pub ports: Vec<PublishPort>,
     /// Name, unique among living sandboxes of the same scope.
     pub name: Option<String>,
     /// Scope of `name` (the Modal server: the app id; others: empty).
@@ -63,6 +67,7 @@ impl Default for SandboxSpec {
             idle_timeout: None,
             network: NetworkMode::default(),
             volumes: Vec::new(),
+            ports: Vec::new(),
             name: None,
             scope: String::new(),
             tags: BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! Sockets and messages.
 
-use super::{Fd, O_CLOEXEC, O_NONBLOCK, Result, address, address_mut, at, call, owned, retry};
+use super::{Errno, Fd, O_CLOEXEC, O_NONBLOCK, Result, address, address_mut, at, call, owned, retry};
 use crate::arch::nr;
 
 /// Brings the loopback interface of the current network namespace up.
@@ -18,6 +18,39 @@ pub(crate) fn loopback_up() -> Result<()> {
 
 pub(crate) fn accept(listener: i32) -> Result<Fd> {
     owned(retry(nr::ACCEPT4, [at(listener), 0, 0, O_NONBLOCK | O_CLOEXEC, 0, 0]))
+}
+
+/// Starts to connect a new socket of this network namespace to a port of 127.0.0.1; what becomes of it shows when it is writable.
+pub(crate) fn connect_loopback(port: u16) -> Result<Fd> {
+    const AF_INET: usize = 2;
+    const SOCK_STREAM: usize = 1;
+    let kind = SOCK_STREAM | O_NONBLOCK | O_CLOEXEC;
+    let socket = owned(call(nr::SOCKET, [AF_INET, kind, 0, 0, 0, 0]))?;
+    // struct sockaddr_in: the family in the machine's order, port and address in the network's.
+    let mut address = [0u8; 16];
+    address[..2].copy_from_slice(&(AF_INET as u16).to_ne_bytes());
+    address[2..4].copy_from_slice(&port.to_be_bytes());
+    address[4..8].copy_from_slice(&[127, 0, 0, 1]);
+    let connected = retry(nr::CONNECT, [at(socket.raw()), address.as_ptr() as usize, address.len(), 0, 0, 0]);
+    match connected {
+        Ok(_) | Err(Errno::EINPROGRESS) => Ok(socket),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Sends small writes of a TCP socket at once.
+pub(crate) fn set_no_delay(socket: i32) -> Result<()> {
+    const IPPROTO_TCP: usize = 6;
+    const TCP_NODELAY: usize = 1;
+    let on = 1i32;
+    call(nr::SETSOCKOPT, [at(socket), IPPROTO_TCP, TCP_NODELAY, address(&on), size_of::<i32>(), 0]).map(drop)
+}
+
+/// Tells the other side that no more will be sent.
+pub(crate) fn shut_down_writing(socket: i32) {
+    const SHUT_WR: usize = 1;
+    // A connection that is broken already shows that to the next read.
+    let _ = call(nr::SHUTDOWN, [at(socket), SHUT_WR, 0, 0, 0, 0]);
 }
 
 /// One buffer of a message.

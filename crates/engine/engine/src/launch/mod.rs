@@ -12,6 +12,7 @@ use crate::{
     agent::records::Writer,
     cgroup::Groups,
     error::{Error, Result},
+    ports::Listeners,
     protocol::{op, role, tag},
     rootfs,
     sandbox::Limits,
@@ -63,6 +64,8 @@ pub(crate) struct LaunchPlan {
     pub(crate) nofile: u64,
     /// Size of `/dev/shm`.
     pub(crate) shm_bytes: u64,
+    /// Where its published ports are reached.
+    pub(crate) listeners: Listeners,
 }
 
 /// A volume that is to appear in a sandbox.
@@ -126,6 +129,7 @@ fn set_up(channel: &Channel, plan: &LaunchPlan, mounts: &rootfs::Mounts, groups:
         (role::LOCK, plan.lock.as_fd()),
         (role::RESULT, plan.result.as_fd()),
     ]);
+    handles.extend(plan.listeners.sockets.iter().map(|socket| (role::PORT, socket.as_fd())));
     handles.extend(groups.tasks().map(|fd| (role::TASKS, fd)));
     handles.extend(groups.work().map(|fd| (role::WORK_CGROUP, fd)));
     handles.extend(groups.oom_events().map(|fd| (role::OOM_EVENTS, fd)));

@@ -47,7 +47,13 @@ pub(super) fn encode(plan: &LaunchPlan, targets: &[&str]) -> Vec<u8> {
         .strings(tag::WORKDIR, [&plan.workdir])
         .strings(tag::TARGETS, targets)
         .u64(tag::SHM_SIZE, plan.shm_bytes)
+        .bytes(tag::PORTS, &ports(plan))
         .finish()
+}
+
+/// Numbers of the published ports inside.
+fn ports(plan: &LaunchPlan) -> Vec<u8> {
+    plan.listeners.ports.iter().flat_map(|port| u32::from(port.inside).to_le_bytes()).collect()
 }
 
 /// The filter is the same for all: compiled once.

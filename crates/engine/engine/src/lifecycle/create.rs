@@ -12,6 +12,7 @@ use crate::{
         plan,
         undo::{Unfinished, undone},
     },
+    ports::Listeners,
     sandbox::{SandboxInfo, SandboxSpec},
     store::{Folder, ImageRow, SandboxRow, start_time},
 };
@@ -24,8 +25,10 @@ pub(crate) async fn create(engine: &Engine, spec: SandboxSpec) -> Result<Sandbox
     require_root()?;
     let image = engine.image_row(&spec.image).await?;
     image::host::check_usr(&image)?;
+    let listeners = Listeners::open(&spec.ports)?;
     let body = engine.clone();
-    let (info, unfinished) = engine.detached(async move { make(&body, spec, image).await }).await?;
+    let (info, unfinished) =
+        engine.detached(async move { make(&body, spec, image, listeners).await }).await?;
     unfinished.keep();
     Ok(info)
 }
@@ -40,10 +43,15 @@ fn require_root() -> Result<()> {
     ))
 }
 
-async fn make(engine: &Engine, spec: SandboxSpec, image: ImageRow) -> Result<(SandboxInfo, Unfinished)> {
+async fn make(
+    engine: &Engine,
+    spec: SandboxSpec,
+    image: ImageRow,
+    listeners: Listeners,
+) -> Result<(SandboxInfo, Unfinished)> {
     let row = insert(engine, &spec, &image).await?;
     let unfinished = Unfinished::new(engine, &row.info.id);
-    match build(engine, spec, image, row).await {
+    match build(engine, spec, image, row, listeners).await {
         Ok(info) => Ok((info, unfinished)),
         Err(error) => Err(undone(error, unfinished.undo().await)),
     }
@@ -62,10 +70,16 @@ async fn insert(engine: &Engine, spec: &SandboxSpec, image: &ImageRow) -> Result
         .await
 }
 
-async fn build(engine: &Engine, spec: SandboxSpec, image: ImageRow, row: SandboxRow) -> Result<SandboxInfo> {
+async fn build(
+    engine: &Engine,
+    spec: SandboxSpec,
+    image: ImageRow,
+    row: SandboxRow,
+    listeners: Listeners,
+) -> Result<SandboxInfo> {
     let (id, expires) = (row.info.id.clone(), row.info.lifetime);
     let (main, workdir) = (main_command(&spec), plan::workdir(&spec, &image));
-    engine.blocking(move |inner| launch(inner, &spec, &row, &image)).await?;
+    engine.blocking(move |inner| launch(inner, &spec, &row, &image, listeners)).await?;
     let ready = SystemTime::now();
     make_workdir(engine, &id, workdir).await?;
     if let Some(main) = main {
@@ -80,9 +94,11 @@ fn launch(
     spec: &SandboxSpec,
     row: &SandboxRow,
     image: &ImageRow,
+    listeners: Listeners,
 ) -> Result<()> {
     let folder = Folder::make(&inner.store.sandbox_dir(&row.info.id), image.content.usr.is_some())?;
-    let launched = launch::launch(plan::launch_plan(inner, spec, row, image, folder)?)?;
+    listeners.keep(&folder.path)?;
+    let launched = launch::launch(plan::launch_plan(inner, spec, row, image, folder, listeners)?)?;
     let gone = || Error::new(ErrorKind::Internal, "the agent died as soon as it was ready");
     let start = start_time(launched.pid).ok_or_else(gone)?;
     inner.store.set_agent(&row.info.id, crate::store::Agent { pid: launched.pid, start })

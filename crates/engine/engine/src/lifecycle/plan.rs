@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     id::SandboxId,
     launch::LaunchPlan,
+    ports::{self, Listeners},
     sandbox::{Limits, Owner, SandboxInfo, SandboxSpec, SandboxState},
     store::{Folder, ImageRow, Process, SandboxRow},
 };
@@ -39,6 +40,7 @@ pub(crate) fn check_spec(spec: &SandboxSpec) -> Result<()> {
     }
     check_limits(&spec.limits)?;
     volumes::placed(&spec.volumes)?;
+    ports::check(&spec.ports)?;
     check_tags(&spec.tags)?;
     spec.name.as_deref().map_or(Ok(()), check_name)?;
     if spec.note.len() > MAX_NOTE {
@@ -140,6 +142,7 @@ pub(crate) fn launch_plan(
     row: &SandboxRow,
     image: &ImageRow,
     folder: Folder,
+    listeners: Listeners,
 ) -> Result<LaunchPlan> {
     let paths = |layers: &[(String, u64)]| -> Vec<PathBuf> {
         layers.iter().map(|(layer, _)| inner.store.layers_dir().join(layer)).collect()
@@ -162,6 +165,7 @@ pub(crate) fn launch_plan(
         idle: row.info.idle_timeout,
         nofile: NOFILE,
         shm_bytes: SHM_BYTES,
+        listeners,
     })
 }
 

@@ -15,6 +15,7 @@ mod files;
 mod gc;
 mod image;
 mod lifecycle;
+mod ports;
 mod pull;
 mod smoke;
 mod volumes;

@@ -48,13 +48,13 @@ pub(crate) enum Kind {
 /// A readiness probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Probe {
-    pub(crate) check: Check,
+    check: Check,
     interval_ms: u32,
 }
 
 /// What a probe tries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Check {
+enum Check {
     /// The port accepts a connection.
     TcpPort(u16),
     /// The command exits with 0.
@@ -136,11 +136,17 @@ impl Probe {
         proto::Probe { interval_ms: Some(self.interval_ms), probe_oneof: Some(check) }
     }
 
-    /// Pause before the next try, `waited` after the first. A try that runs a command leaves a few small files, so that one
-    /// that fails for long is tried ever less often: a hundredth of the time waited is the least.
-    pub(crate) fn pause(&self, waited: Duration) -> Duration {
-        let interval = self.interval_ms.clamp(INTERVALS.0, INTERVALS.1);
-        Duration::from_millis(interval.into()).max(waited / 100)
+    /// What the engine tries.
+    pub(crate) fn check(&self) -> openlattice_engine::Probe {
+        match &self.check {
+            Check::TcpPort(port) => openlattice_engine::Probe::TcpPort(*port),
+            Check::Command(argv) => openlattice_engine::Probe::Command(argv.clone()),
+        }
+    }
+
+    /// Pause between two tries.
+    pub(crate) fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval_ms.clamp(INTERVALS.0, INTERVALS.1).into())
     }
 }
 
@@ -184,8 +190,8 @@ mod tests {
         let message = proto::Probe { interval_ms: Some(250), probe_oneof: Some(command) };
         let probe = Asked::read(vec![], Some(message.clone())).unwrap().probe.unwrap();
         assert_eq!(probe.message(), message);
-        assert_eq!(probe.pause(Duration::ZERO), Duration::from_millis(250));
-        assert_eq!(probe.pause(Duration::from_secs(60)), Duration::from_millis(600));
+        assert_eq!(probe.interval(), Duration::from_millis(250));
+        assert_eq!(probe.check(), openlattice_engine::Probe::Command(vec!["true".into()]));
         let wrong =
             [None, Some(ProbeOneof::TcpPort(0)), Some(ProbeOneof::ExecCommand(ExecCommand::default()))];
         for probe_oneof in wrong {

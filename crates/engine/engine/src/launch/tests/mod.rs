@@ -75,6 +75,7 @@ fn plan(dir: &Path, store: &str) -> LaunchPlan {
         idle: None,
         nofile: 4096,
         shm_bytes: 1 << 20,
+        listeners: Listeners::default(),
     }
 }
 
