@@ -17,8 +17,11 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::headers::{Attempts, Headers};
 use crate::retry::{self, CONTROL_PLANE, Policy};
+use crate::router::{Connections, Lease};
+use crate::server_url::ServerUrl;
 use crate::status::{self, Operation};
 use crate::token::TokenCache;
+use crate::warning::{self, Warnings};
 
 /// The generated client of the control plane.
 pub(crate) type ControlPlane = ModalClientClient<Channel>;
@@ -28,7 +31,11 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(30);
 
 const CLIENT_HELLO: Operation = Operation::repeatable("ClientHello");
 
-/// A client of a server that speaks Modal's protocol. Cheap to clone; clones share the connection and the token.
+/// A client of a server that speaks Modal's protocol. Cheap to clone; clones share the connections and the token.
+///
+/// There is one connection to the control plane, and one to each command router, which the sandboxes behind it share (another one
+/// for each further hundred calls at once). Those to routers are closed when no call needed them for
+/// [a while](Config::with_router_idle), and made again at the next call.
 ///
 /// Nothing is sent before the first call. The connection belongs to the tokio runtime of that call and is made again when it breaks.
 /// Every call may be dropped midway: what was sent may still be carried out by the server, nothing else happens.
@@ -42,6 +49,8 @@ struct Inner {
     headers: Headers,
     channel: OnceLock<ControlPlane>,
     token: TokenCache,
+    routers: Connections,
+    warnings: Warnings,
     builder_versions: Mutex<HashMap<String, String>>,
     throttle_warned: Mutex<Option<Instant>>,
 }
@@ -90,6 +99,8 @@ impl Client {
             headers,
             channel: OnceLock::new(),
             token: TokenCache::default(),
+            routers: Connections::default(),
+            warnings: Warnings::default(),
             builder_versions: Mutex::default(),
             throttle_warned: Mutex::default(),
         };
@@ -120,8 +131,25 @@ impl Client {
         self.token().await?;
         let started = Instant::now();
         let call = Call::from(CLIENT_HELLO).once();
-        self.unary(call, (), |mut stub, request| async move { stub.client_hello(request).await }).await?;
-        Ok(started.elapsed())
+        let send = |mut stub: ControlPlane, request| async move { stub.client_hello(request).await };
+        let reply = self.unary(call, (), send).await?;
+        let took = started.elapsed();
+        let texts = reply.server_warnings.into_iter().map(|warning| warning.message);
+        self.inner.warnings.note(texts.chain([reply.warning]).collect());
+        Ok(took)
+    }
+
+    /// Gives a connection to a command router.
+    pub(crate) fn router_connection(&self, server: &ServerUrl) -> Result<Lease> {
+        let config = &self.inner.config;
+        self.inner.routers.lease(server, &config.extra_roots, config.router_idle)
+    }
+
+    /// Gives the warnings that replies of the server carried so far, each once, the latest 64; each was reported to `tracing` too
+    /// when it came.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.inner.warnings.all()
     }
 
     pub(crate) fn builder_versions(&self) -> &Mutex<HashMap<String, String>> {
@@ -160,7 +188,10 @@ impl Client {
             *request.metadata_mut() = self.metadata(&call, &token);
             attempts.describe(request.metadata_mut(), key, started.elapsed());
             let status = match limited(call.per_try, request, |request| send(stub.clone(), request)).await {
-                Ok(reply) => return Ok(reply),
+                Ok(reply) => {
+                    self.inner.warnings.note(warning::read(reply.metadata()));
+                    return Ok(reply);
+                }
                 Err(status) => status,
             };
             if status.code() == Code::Unauthenticated && !token_refused {

@@ -13,11 +13,37 @@ use crate::server_url::ServerUrl;
 /// The address of Modal's own service.
 pub const DEFAULT_SERVER_URL: &str = "https://api.modal.com:443";
 
+/// How long a connection to a command router stays open without a call, as in Modal's clients.
+const ROUTER_IDLE: Duration = Duration::from_secs(30);
+
 /// How to reach a server that speaks Modal's protocol.
 ///
 /// Made explicitly with [`Config::new`], from the process environment with [`Config::from_env`], or from one
 /// section of `~/.modal.toml` with [`Config::from_profile`]. Settings and their order of precedence are those of Modal's own
 /// clients (protocol section 1.1): what is set on this type, then the environment, then the profile, then the default.
+///
+/// | variable | key of the profile | default |
+/// |---|---|---|
+/// | `MODAL_SERVER_URL` | `server_url` | [`DEFAULT_SERVER_URL`]; of a list with commas the first |
+/// | `MODAL_TOKEN_ID`, `MODAL_TOKEN_SECRET` | `token_id`, `token_secret` | none: both are needed |
+/// | `MODAL_PROFILE` | the section with `active = true` | the section `default`; without one, no section |
+/// | `MODAL_CONFIG_PATH` | | `~/.modal.toml` |
+/// | `MODAL_ENVIRONMENT` | `environment` | the server's own default |
+/// | `MODAL_IMAGE_BUILDER_VERSION` | `image_builder_version` | the server is asked |
+/// | `MODAL_SANDBOX_V2` | `sandbox_v2` | on; empty, `0` and `false` are off |
+/// | `MODAL_MAX_THROTTLE_WAIT` | `max_throttle_wait` | no bound; whole seconds, `0` does not wait at all |
+/// | `MODAL_SANDBOX_CHANNEL_IDLE_TIMEOUT` | `sandbox_channel_idle_timeout` | 30 seconds; `0` is never |
+/// | `MODAL_OVERRIDE_HEADERS` | | none; `name:value,name:value`, on every call to the control plane |
+/// | `SSL_CERT_FILE` | | roots beside the built-in ones |
+///
+/// Where Modal's clients differ among themselves: an empty variable is unset (JavaScript, Go), a malformed file is an error (Python,
+/// Go), two active sections are an error (Python), several without an active one are none (JavaScript, Go).
+///
+/// Not honoured: proxies (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, and with them `NO_PROXY` and `MODAL_DISABLE_API_PROXY`):
+/// connections are made directly, a proxy that is needed is reported as a server that cannot be reached; `MODAL_LOGLEVEL`: what happens
+/// is reported to `tracing`, whose subscriber decides; `MODAL_IS_REMOTE`: the mode inside Modal's own containers; `override_headers`
+/// and `disable_api_proxy` of a profile. OAuth credentials (`oauth_refresh_token` and its companions, `MODAL_OAUTH_REFRESH_TOKEN`) are
+/// refused with an error.
 #[derive(Clone)]
 pub struct Config {
     pub(crate) server: ServerUrl,
@@ -27,6 +53,7 @@ pub struct Config {
     pub(crate) builder_version: Option<String>,
     pub(crate) sandbox_v2: bool,
     pub(crate) max_throttle_wait: Option<Duration>,
+    pub(crate) router_idle: Duration,
     pub(crate) extra_roots: Vec<Vec<u8>>,
     pub(crate) extra_headers: Vec<(String, Secret)>,
 }
@@ -42,6 +69,7 @@ impl Config {
             builder_version: None,
             sandbox_v2: true,
             max_throttle_wait: None,
+            router_idle: ROUTER_IDLE,
             extra_roots: Vec::new(),
             extra_headers: Vec::new(),
         }
@@ -106,6 +134,13 @@ impl Config {
         self
     }
 
+    /// Sets how long a connection to a command router stays open without a call (30 s); zero keeps it for the client's life.
+    #[must_use]
+    pub fn with_router_idle(mut self, idle: Duration) -> Self {
+        self.router_idle = idle;
+        self
+    }
+
     /// Trusts further root certificates (PEM) beside the built-in ones.
     #[must_use]
     pub fn with_root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
@@ -149,6 +184,7 @@ impl fmt::Debug for Config {
             .field("builder_version", &self.builder_version)
             .field("sandbox_v2", &self.sandbox_v2)
             .field("max_throttle_wait", &self.max_throttle_wait)
+            .field("router_idle", &self.router_idle)
             .finish_non_exhaustive()
     }
 }

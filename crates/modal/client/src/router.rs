@@ -1,6 +1,7 @@
 //! The command router of one sandbox: its connection and its calls (protocol sections 1.6, 2.3 and 2.4).
 
 mod access;
+mod connections;
 
 use std::fmt;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::status::{self, Operation};
 use access::AccessCache;
 
 pub(crate) use access::Source;
+pub(crate) use connections::{Connections, Lease};
 
 /// The generated client of a command router.
 pub(crate) type RouterStub = TaskCommandRouterClient<Channel>;
@@ -111,9 +113,9 @@ impl Router {
         loop {
             let left = call.in_all.map(|limit| limit.saturating_sub(started.elapsed()));
             let limit = [call.per_try, left].into_iter().flatten().min();
-            let (stub, bearer) = self.access.get().await?;
+            let (lease, bearer) = self.access.get().await?;
             let request = authorised(message.clone(), &bearer);
-            let status = match limited(limit, request, |request| send(stub, request)).await {
+            let status = match limited(limit, request, |request| send(lease.stub.clone(), request)).await {
                 Ok(reply) => return Ok(reply),
                 Err(status) => status,
             };
@@ -125,7 +127,7 @@ impl Router {
             if call.is_over(&status) {
                 return Err(status::error(call.operation, &status));
             }
-            match retry::next_pause(&call.policy, None, &mut attempts, &status) {
+            match retry::next_pause(&call.policy, self.throttle_cap(), &mut attempts, &status) {
                 Some(pause) => sleep(pause).await,
                 None => return Err(status::error(call.operation, &status)),
             }
@@ -133,19 +135,19 @@ impl Router {
         }
     }
 
-    /// Opens a stream once. The caller decides about another try, since it knows how far it got.
+    /// Opens a stream once, to be read while the lease is held. The caller decides about another try, since it knows how far it got.
     pub(crate) async fn stream<Q, R, F, Fut>(
         &self,
         message: Q,
         send: F,
-    ) -> Result<Result<Streaming<R>, Refused>>
+    ) -> Result<Result<(Streaming<R>, Lease), Refused>>
     where
         F: Fn(RouterStub, Request<Q>) -> Fut,
         Fut: Future<Output = Result<Response<Streaming<R>>, Status>>,
     {
-        let (stub, bearer) = self.access.get().await?;
-        let reply = send(stub, authorised(message, &bearer)).await;
-        Ok(reply.map(Response::into_inner).map_err(|status| Refused { status, bearer }))
+        let (lease, bearer) = self.access.get().await?;
+        let reply = send(lease.stub.clone(), authorised(message, &bearer)).await;
+        Ok(reply.map(|reply| (reply.into_inner(), lease)).map_err(|status| Refused { status, bearer }))
     }
 
     /// Sends a client stream once and gives the reply.
@@ -154,14 +156,19 @@ impl Router {
         F: Fn(RouterStub, Request<S>) -> Fut,
         Fut: Future<Output = Result<Response<R>, Status>>,
     {
-        let (stub, bearer) = self.access.get().await?;
-        let reply = send(stub, authorised(messages, &bearer)).await;
+        let (lease, bearer) = self.access.get().await?;
+        let reply = send(lease.stub.clone(), authorised(messages, &bearer)).await;
         Ok(reply.map(Response::into_inner).map_err(|status| Refused { status, bearer }))
     }
 
     /// Replaces the token that was refused, unless another call has done so already.
     pub(crate) async fn renew(&self, refused: &MetadataValue<Ascii>) -> Result<()> {
         self.access.renew(refused).await
+    }
+
+    /// The most that one call waits because the server asks it to.
+    pub(crate) fn throttle_cap(&self) -> Option<Duration> {
+        self.access.throttle_cap()
     }
 
     /// Gives the token in use, to be named in [`renew`](Self::renew) when it is refused later.

@@ -6,6 +6,7 @@ mod end;
 mod generation;
 mod list;
 mod lookup;
+mod network;
 mod ready;
 mod snapshot;
 mod spec;

@@ -20,6 +20,7 @@ pub(super) struct Profile {
     pub(super) image_builder_version: Option<String>,
     pub(super) sandbox_v2: Option<Flag>,
     pub(super) max_throttle_wait: Option<u64>,
+    pub(super) sandbox_channel_idle_timeout: Option<u64>,
     #[serde(default, deserialize_with = "secret")]
     pub(super) oauth_refresh_token: Option<Secret>,
     #[serde(default)]

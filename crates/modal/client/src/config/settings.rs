@@ -50,12 +50,15 @@ impl Settings {
         if let Some(value) = variables("MODAL_SANDBOX_V2") {
             profile.sandbox_v2 = Some(Flag::Text(value));
         }
-        if let Some(value) = set("MODAL_MAX_THROTTLE_WAIT") {
-            let seconds = value.parse().map_err(|_| {
-                Error::config(format!("MODAL_MAX_THROTTLE_WAIT is {value:?}; whole seconds are expected"))
-            })?;
-            profile.max_throttle_wait = Some(seconds);
-        }
+        let seconds = |name: &str, slot: &mut Option<u64>| {
+            let Some(value) = set(name) else { return Ok(()) };
+            let wrong = |_| Error::config(format!("{name} is {value:?}; whole seconds are expected"));
+            *slot = Some(value.parse().map_err(wrong)?);
+            Ok::<(), Error>(())
+        };
+        seconds("MODAL_MAX_THROTTLE_WAIT", &mut profile.max_throttle_wait)?;
+        seconds("MODAL_SANDBOX_CHANNEL_IDLE_TIMEOUT", &mut profile.sandbox_channel_idle_timeout)?;
+        secret("MODAL_OAUTH_REFRESH_TOKEN", &mut profile.oauth_refresh_token);
         let extra_roots =
             set("SSL_CERT_FILE").map(|file| read_roots(&file)).transpose()?.into_iter().collect();
         let extra_headers =
@@ -73,6 +76,9 @@ impl Settings {
         config.builder_version = profile.image_builder_version.filter(|version| !version.is_empty());
         config.sandbox_v2 = profile.sandbox_v2.is_none_or(|flag| flag.is_on());
         config.max_throttle_wait = profile.max_throttle_wait.map(Duration::from_secs);
+        if let Some(seconds) = profile.sandbox_channel_idle_timeout {
+            config.router_idle = Duration::from_secs(seconds);
+        }
         config.extra_roots = extra_roots;
         config.extra_headers = extra_headers;
         Ok(config)
@@ -173,7 +179,17 @@ mod tests {
         let half = config("", &[("MODAL_TOKEN_ID", "ak-1")]).unwrap_err().to_string();
         assert!(half.contains("MODAL_TOKEN_SECRET"), "{half}");
         let mixed = format!("{FILE}oauth_refresh_token = \"r\"\n");
-        assert!(config(&mixed, &[("MODAL_PROFILE", "two")]).is_err());
+        assert!(config(&mixed, &[("MODAL_PROFILE", "two")]).unwrap_err().to_string().contains("keep one"));
+        for (file, variables) in [
+            ("[a]\nactive = true\noauth_refresh_token = \"hush\"\noauth_client_id = \"c\"\n", &[][..]),
+            ("", &[("MODAL_OAUTH_REFRESH_TOKEN", "hush")]),
+        ] {
+            let oauth = config(file, variables).unwrap_err().to_string();
+            assert!(
+                oauth.contains("OAuth") && oauth.contains("token_id") && !oauth.contains("hush"),
+                "{oauth}"
+            );
+        }
     }
 
     #[test]
@@ -181,6 +197,19 @@ mod tests {
         let set = config(FILE, &[("MODAL_MAX_THROTTLE_WAIT", "7")]).unwrap();
         assert_eq!(set.max_throttle_wait, Some(Duration::from_secs(7)));
         assert!(config(FILE, &[("MODAL_MAX_THROTTLE_WAIT", "soon")]).is_err());
+    }
+
+    #[test]
+    fn the_idle_time_of_router_connections_is_whole_seconds() {
+        let idle = |file: &str, variables: &[(&str, &str)]| {
+            config(&format!("{FILE}{file}"), variables).map(|config| config.router_idle)
+        };
+        assert_eq!(idle("", &[]).unwrap(), Duration::from_secs(30));
+        let in_file = "sandbox_channel_idle_timeout = 5\n";
+        assert_eq!(idle(in_file, &[("MODAL_PROFILE", "two")]).unwrap(), Duration::from_secs(5));
+        let zero = [("MODAL_PROFILE", "two"), ("MODAL_SANDBOX_CHANNEL_IDLE_TIMEOUT", "0")];
+        assert_eq!(idle(in_file, &zero).unwrap(), Duration::ZERO);
+        assert!(idle("", &[("MODAL_SANDBOX_CHANNEL_IDLE_TIMEOUT", "1.5")]).is_err());
     }
 
     #[test]

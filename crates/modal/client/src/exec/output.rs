@@ -12,7 +12,7 @@ use super::Exec;
 use crate::error::Result;
 use crate::headers::Attempts;
 use crate::retry::{self, ROUTER};
-use crate::router::{Refused, RouterStub};
+use crate::router::{Lease, Refused, RouterStub};
 use crate::status::{self, Operation};
 
 const STDIO_READ: Operation = Operation::repeatable("TaskExecStdioRead");
@@ -41,8 +41,14 @@ pub struct Output {
 
 enum State {
     Closed,
-    Open { chunks: Box<Streaming<wire::TaskExecStdioReadResponse>>, bearer: MetadataValue<Ascii> },
+    Open(Box<Open>),
     Finished,
+}
+
+struct Open {
+    chunks: Streaming<wire::TaskExecStdioReadResponse>,
+    bearer: MetadataValue<Ascii>,
+    _lease: Lease,
 }
 
 impl Output {
@@ -76,7 +82,7 @@ impl Output {
             let refused = match &mut self.state {
                 State::Finished => return Ok(None),
                 State::Closed => self.open().await?,
-                State::Open { chunks, bearer } => match chunks.message().await {
+                State::Open(open) => match open.chunks.message().await {
                     // An empty chunk carries nothing; the protocol forbids it, some servers send it.
                     Ok(Some(chunk)) if chunk.data.is_empty() => continue,
                     Ok(Some(chunk)) => return Ok(Some(self.took(chunk.data))),
@@ -84,7 +90,7 @@ impl Output {
                         self.finish().await;
                         return Ok(None);
                     }
-                    Err(status) => Some(Refused { status, bearer: bearer.clone() }),
+                    Err(status) => Some(Refused { status, bearer: open.bearer.clone() }),
                 },
             };
             if let Some(refused) = refused {
@@ -115,8 +121,8 @@ impl Output {
         let bearer = self.exec.router().bearer().await?;
         let send = |mut stub: RouterStub, request| async move { stub.task_exec_stdio_read(request).await };
         match self.exec.router().stream(request, send).await? {
-            Ok(chunks) => {
-                self.state = State::Open { chunks: Box::new(chunks), bearer };
+            Ok((chunks, lease)) => {
+                self.state = State::Open(Box::new(Open { chunks, bearer, _lease: lease }));
                 Ok(None)
             }
             Err(refused) => Ok(Some(refused)),
@@ -125,8 +131,8 @@ impl Output {
 
     /// Reads the trailers of a stream that ended well.
     async fn finish(&mut self) {
-        if let State::Open { chunks, .. } = &mut self.state
-            && let Ok(Some(trailers)) = chunks.trailers().await
+        if let State::Open(open) = &mut self.state
+            && let Ok(Some(trailers)) = open.chunks.trailers().await
         {
             // What was dropped lies after the last byte that was kept.
             self.dropped_from = dropped(&trailers, self.stream).map(|_| self.offset);
@@ -153,7 +159,8 @@ impl Output {
     }
 
     fn next_pause(&mut self, status: &Status) -> Option<std::time::Duration> {
-        retry::next_pause(&ROUTER, None, &mut self.attempts, status)
+        let cap = self.exec.router().throttle_cap();
+        retry::next_pause(&ROUTER, cap, &mut self.attempts, status)
     }
 }
 

@@ -137,7 +137,7 @@ impl Exec {
                 }
                 Some(Refused { status, .. }) => {
                     renewed = false;
-                    pause(&mut attempts, &status).await?;
+                    pause(self.router.throttle_cap(), &mut attempts, &status).await?;
                 }
             }
             let reached = self.stdin_status().await?;
@@ -205,8 +205,12 @@ fn stream_messages(
         .map(|payload| wire::TaskExecStdinWriteStreamRequest { payload: Some(payload) })
 }
 
-async fn pause(attempts: &mut Attempts, status: &Status) -> Result<()> {
-    match retry::next_pause(&RESUMES, None, attempts, status) {
+async fn pause(
+    throttle_cap: Option<std::time::Duration>,
+    attempts: &mut Attempts,
+    status: &Status,
+) -> Result<()> {
+    match retry::next_pause(&RESUMES, throttle_cap, attempts, status) {
         Some(pause) => {
             sleep(pause).await;
             Ok(())

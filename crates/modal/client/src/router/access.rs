@@ -1,4 +1,6 @@
 //! Where a command router is and the token it wants.
+//!
+//! A token is one sandbox's; a connection to the same address serves many sandboxes.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,14 +10,14 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
 
-use super::RouterStub;
-use crate::channel;
+use super::connections::Lease;
 use crate::client::{Call, Client, ControlPlane};
 use crate::error::{Error, ErrorKind, Result};
 use crate::headers::sensitive;
 use crate::jwt;
 use crate::sandbox::Generation;
 use crate::secret::Secret;
+use crate::server_url::ServerUrl;
 use crate::status::Operation;
 
 const ACCESS_V1: Operation = Operation::repeatable("TaskGetCommandRouterAccess");
@@ -33,14 +35,14 @@ pub(crate) struct Source {
     pub(crate) token: Option<MetadataValue<Ascii>>,
 }
 
-/// The connection and token in use. One call renews them; the others wait for that call.
+/// The address and token in use. One call renews them; the others wait for that call.
 pub(super) struct AccessCache {
     source: Source,
     state: Mutex<Option<Access>>,
 }
 
 struct Access {
-    stub: RouterStub,
+    server: ServerUrl,
     url: String,
     bearer: MetadataValue<Ascii>,
     renew_at: Option<Instant>,
@@ -56,15 +58,19 @@ impl AccessCache {
         Ok(Self { source, state: Mutex::new(Some(access)) })
     }
 
-    /// Gives the connection and a token, asking for them where there are none or the token is about to end.
-    pub(super) async fn get(&self) -> Result<(RouterStub, MetadataValue<Ascii>)> {
+    /// Gives a connection and a token, asking for access where there is none or the token is about to end.
+    pub(super) async fn get(&self) -> Result<(Lease, MetadataValue<Ascii>)> {
         let mut state = self.state.lock().await;
         let due = state.as_ref().is_none_or(|access| access.renew_at.is_some_and(|at| Instant::now() >= at));
         if due {
             self.source.renew(&mut state).await?;
         }
         let access = state.as_ref().expect("access was there or has just been asked for");
-        Ok((access.stub.clone(), access.bearer.clone()))
+        Ok((self.source.client.router_connection(&access.server)?, access.bearer.clone()))
+    }
+
+    pub(super) fn throttle_cap(&self) -> Option<Duration> {
+        self.source.client.config().max_throttle_wait
     }
 
     /// Replaces the token if it is still the refused one.
@@ -78,7 +84,7 @@ impl AccessCache {
 }
 
 impl Source {
-    /// Asks for access. The connection is kept when the address stays the same, as it should.
+    /// Asks for access. The address should stay the same.
     async fn renew(&self, state: &mut Option<Access>) -> Result<()> {
         let (url, jwt) = self.ask().await?;
         let (bearer, renew_at) = bearer(jwt)?;
@@ -87,23 +93,18 @@ impl Source {
                 access.bearer = bearer;
                 access.renew_at = renew_at;
             }
-            _ => *state = Some(Access { stub: self.connect(&url)?, url, bearer, renew_at }),
+            _ => *state = Some(Access { server: self.server(&url)?, url, bearer, renew_at }),
         }
         Ok(())
     }
 
     fn open(&self, url: &str, jwt: String) -> Result<Access> {
         let (bearer, renew_at) = bearer(jwt)?;
-        Ok(Access { stub: self.connect(url)?, url: url.to_owned(), bearer, renew_at })
+        Ok(Access { server: self.server(url)?, url: url.to_owned(), bearer, renew_at })
     }
 
-    fn connect(&self, url: &str) -> Result<RouterStub> {
-        let config = self.client.config();
-        let server = config.server.router(url)?;
-        let stub = RouterStub::new(channel::open(&server, &config.extra_roots)?);
-        Ok(stub
-            .max_decoding_message_size(channel::MAX_MESSAGE)
-            .max_encoding_message_size(channel::MAX_MESSAGE))
+    fn server(&self, url: &str) -> Result<ServerUrl> {
+        self.client.config().server.router(url)
     }
 
     async fn ask(&self) -> Result<(String, String)> {

@@ -84,7 +84,7 @@ fn resources(resources: &Resources, gpu: Option<&Gpu>) -> wire::Resources {
     }
 }
 
-fn network(access: &NetworkAccess) -> wire::NetworkAccess {
+pub(super) fn network(access: &NetworkAccess) -> wire::NetworkAccess {
     let (kind, cidrs, domains) = match access {
         NetworkAccess::Open => (NetworkAccessType::Open, Vec::new(), Vec::new()),
         NetworkAccess::Blocked => (NetworkAccessType::Blocked, Vec::new(), Vec::new()),
