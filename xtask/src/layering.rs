@@ -21,7 +21,7 @@ struct Arrows {
 
 const ARROWS: &[Arrows] = &[
     Arrows { name: "openlattice", built: &[], tests: &[] },
-    Arrows { name: "openlattice-conformance", built: &["openlattice"], tests: &[] },
+    Arrows { name: "openlattice-conformance", built: &["openlattice"], tests: &["openlattice-local"] },
     Arrows {
         name: "openlattice-layers",
         built: &["openlattice"],

@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Create(commands::create::Create),
     Exec(commands::exec::Exec),
     Ps(commands::ps::Ps),
+    Port(commands::port::Port),
     Inspect(commands::inspect::Inspect),
     Rm(commands::rm::Rm),
     Tag(commands::tag::Tag),

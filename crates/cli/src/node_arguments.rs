@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use openlattice::{Env, NetworkPolicy, ProvisionSpec, VolumeMount};
+use openlattice::{Env, NetworkPolicy, PortSpec, ProvisionSpec, VolumeMount};
 
 use crate::failure::{Failure, Result};
 use crate::value;
@@ -36,6 +36,9 @@ pub(crate) struct NodeArguments {
     /// What the node reaches [default: the provider's, see `capabilities`]
     #[arg(long, value_enum)]
     network: Option<NetworkArgument>,
+    /// Publish a port of the node as plain TCP on this machine's 127.0.0.1, at HOSTPORT or a free port; `port` tells where
+    #[arg(short = 'p', long = "publish", value_name = "PORT[:HOSTPORT]", value_parser = value::port)]
+    publish: Vec<PortSpec>,
 }
 
 /// What `--network` takes.
@@ -73,6 +76,7 @@ impl NodeArguments {
             NetworkArgument::None => NetworkPolicy::Blocked,
             NetworkArgument::Open => NetworkPolicy::Open,
         });
+        spec.network.ports.clone_from(&self.publish);
         Ok(spec)
     }
 }

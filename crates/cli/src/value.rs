@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openlattice::VolumeMount;
+use openlattice::{PortKind, PortSpec, VolumeMount};
 
 /// Parses `30s`, `500ms`, `5m`, `1.5h` or a plain number of seconds; not zero.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -73,6 +73,19 @@ pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Parses `8080`, or `8080:9000` for a chosen port of this machine.
+pub(crate) fn port(text: &str) -> Result<PortSpec, String> {
+    let (inside, outside) =
+        text.split_once(':').map_or((text, None), |(inside, outside)| (inside, Some(outside)));
+    let number = |text: &str| {
+        let number = text.parse().ok().filter(|number| *number > 0 && !text.starts_with('+'));
+        number.ok_or("write a port like 8080, or 8080:9000 for port 9000 of this machine; 1 to 65535")
+    };
+    let mut spec = PortSpec::new(number(inside)?, PortKind::Plain);
+    spec.host_port = outside.map(number).transpose()?;
+    Ok(spec)
+}
+
 /// A finite number of digits with at most one point.
 fn decimal(text: &str) -> Option<f64> {
     let digits = |c: char| c.is_ascii_digit() || c == '.';
@@ -112,6 +125,16 @@ mod tests {
         }
         assert_eq!(tag("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert!(tag("a").is_err() && tag("=b").is_err());
+    }
+
+    #[test]
+    fn ports_may_name_one_of_this_machine() {
+        let read = |text| port(text).map(|spec| (spec.port, spec.kind, spec.host_port));
+        assert_eq!(read("8080"), Ok((8080, PortKind::Plain, None)));
+        assert_eq!(read("80:9000"), Ok((80, PortKind::Plain, Some(9000))));
+        for bad in ["", "0", "65536", "80:", ":80", "80:0", "80:90:1", "+80", "http"] {
+            assert!(port(bad).is_err(), "{bad:?} was taken");
+        }
     }
 
     #[test]

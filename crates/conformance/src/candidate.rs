@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use openlattice::{ComputeProvider, GpuType, RegistryCredentials, Secret};
 
+use crate::difference::Differences;
+
 /// Says what the suite needs to know beyond the contract.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -26,6 +28,8 @@ pub struct Settings {
     pub tailscale_auth_key: Option<Secret>,
     /// How long one test may take before it counts as hanging.
     pub deadline: Duration,
+    /// What the provider is known to do otherwise; nothing as a rule.
+    pub differences: Differences,
 }
 
 impl Settings {
@@ -40,6 +44,7 @@ impl Settings {
             gpu: None,
             tailscale_auth_key: None,
             deadline: Duration::from_secs(60),
+            differences: Differences::default(),
         }
     }
 }

@@ -17,7 +17,9 @@ pub enum Judgement {
     Holds,
     /// It cannot be judged here, for this reason.
     Skipped(String),
-    /// It does not hold, for this reason.
+    /// It does not hold, as the candidate's [`Differences`](crate::Differences) say, for this reason.
+    Differs(String),
+    /// It does not hold, or holds against the candidate's [`Differences`](crate::Differences), for this reason.
     Broken(String),
     /// It was not finished within the deadline of the suite, so that no more can be said.
     Hangs(String),
@@ -49,8 +51,14 @@ pub async fn judge(candidate: Candidate, prefixes: &[&str]) -> Vec<Judged> {
     all
 }
 
-/// Runs a behaviour within its deadline, and removes what it made, however it ended.
+/// Runs a behaviour and judges it by the differences that are known.
 pub(crate) async fn judgement(case: Case, one: Behaviour) -> Judgement {
+    let (name, differences) = (one.name, case.settings().differences.clone());
+    differences.judge(name, seen(case, one).await)
+}
+
+/// Runs a behaviour within its deadline, and removes what it made, however it ended.
+async fn seen(case: Case, one: Behaviour) -> Judgement {
     let deadline = case.settings().deadline;
     let test = AssertUnwindSafe((one.run)(case.clone())).catch_unwind();
     let outcome = match tokio::time::timeout(deadline, test).await {
@@ -71,7 +79,7 @@ impl Judgement {
     /// Adds that cleaning up failed.
     fn and_left(self, left: String) -> Self {
         match self {
-            Self::Holds | Self::Skipped(_) => Self::Broken(left),
+            Self::Holds | Self::Skipped(_) | Self::Differs(_) => Self::Broken(left),
             Self::Broken(reason) => Self::Broken(format!("{reason}\nand on cleaning up: {left}")),
             Self::Hangs(reason) => Self::Hangs(format!("{reason}\nand on cleaning up: {left}")),
         }

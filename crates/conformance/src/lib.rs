@@ -4,21 +4,31 @@
 //! knows only the contract. Capabilities decide in both directions: what a provider claims must work, and what it does
 //! not claim must be refused as `Unsupported`, with the field's name, before anything is made.
 //!
-//! A provider runs it from a test without a harness (`harness = false`):
+//! One call runs it, from a test without a harness. In the provider's `Cargo.toml`:
+//!
+//! ```toml
+//! [[test]]
+//! name = "conformance"
+//! harness = false
+//! ```
+//!
+//! and the whole of `tests/conformance.rs`, here for the provider of the local engine:
 //!
 //! ```no_run
-//! # use std::sync::Arc;
-//! # use openlattice::ComputeProvider;
-//! # async fn build() -> openlattice::Result<Arc<dyn ComputeProvider>> { unimplemented!() }
+//! use std::sync::Arc;
 //! use openlattice_conformance::{Candidate, Settings};
+//! use openlattice_local::LocalProvider;
 //!
 //! fn main() -> std::process::ExitCode {
 //!     openlattice_conformance::run(async || {
-//!         let provider = build().await?;
-//!         Ok(Candidate::new(provider, Settings::new("my-provider", "my-image")))
+//!         let provider = LocalProvider::open("/tmp/conformance-store").await?;
+//!         Ok(Candidate::new(Arc::new(provider), Settings::new("local", "host")))
 //!     })
 //! }
 //! ```
+//!
+//! `cargo test --test conformance` runs all behaviours, `cargo test --test conformance m13` some. A program that looks at the judgements
+//! itself uses [`judge`]. Where a service behind a provider is known to differ, the differences are data: see [`Differences`].
 //!
 //! Images must have `/bin/sh`, `cat`, `chmod`, `dd`, `env`, `head`, `id`, `ln`, `ls`, `mkdir`, `printf`, `pwd`, `sleep` and `true`; where ports
 //! are claimed, one without `perl` leaves the test that reaches a port unjudged.
@@ -28,10 +38,12 @@
 mod behaviour;
 mod candidate;
 mod case;
+mod difference;
 mod judge;
 mod runner;
 mod verdict;
 
 pub use candidate::{Candidate, Settings};
+pub use difference::Differences;
 pub use judge::{Judged, Judgement, judge};
 pub use runner::run;

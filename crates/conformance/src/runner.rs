@@ -60,6 +60,7 @@ fn trial(runtime: &Arc<Runtime>, candidate: &Arc<Candidate>, one: Behaviour) -> 
     Trial::ignorable_test(one.name, move || match runtime.block_on(judgement(Case::new(candidate), one)) {
         Judgement::Holds => Ok(Completion::Completed),
         Judgement::Skipped(reason) => Ok(Completion::ignored_with(reason)),
+        Judgement::Differs(reason) => Ok(Completion::ignored_with(format!("difference: {reason}"))),
         Judgement::Broken(reason) | Judgement::Hangs(reason) => Err(Failed::from(reason)),
     })
 }

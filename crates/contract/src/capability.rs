@@ -138,6 +138,24 @@ pub struct NetworkCapabilities {
     pub plain_ports: bool,
     /// Ports published through TLS with HTTP/2.
     pub http2_ports: bool,
+    /// The port of the provider's machine at which a plain port is reached can be chosen.
+    pub host_ports: bool,
+    /// What the policy of a running sandbox can be changed to.
+    pub change_policy: PolicyChanges,
+}
+
+/// Declares what the network policy of a running sandbox can be changed to ([`Network::set_policy`](crate::Network::set_policy)).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct PolicyChanges {
+    /// [`NetworkPolicy::Open`](crate::NetworkPolicy::Open).
+    pub open: bool,
+    /// [`NetworkPolicy::Blocked`](crate::NetworkPolicy::Blocked).
+    pub blocked: bool,
+    /// [`NetworkPolicy::AllowList`](crate::NetworkPolicy::AllowList), with what
+    /// [`cidr_allow_list`](NetworkCapabilities::cidr_allow_list) and
+    /// [`domain_allow_list`](NetworkCapabilities::domain_allow_list) say of its lists.
+    pub allow_list: bool,
 }
 
 /// Declares which places can be chosen.

@@ -2,8 +2,8 @@
 
 use crate::{
     Attachment, Capabilities, Error, ExecOptions, ExecSpec, Gpu, Lifetime, NetworkPolicy, NetworkSpec,
-    OnDrop, Placement, PortKind, ProvisionSpec, Resources, Result, Runtime, SecretSource, SnapshotKind,
-    SnapshotSpec, Stdin,
+    OnDrop, Placement, PolicyChanges, PortKind, PortSpec, ProvisionSpec, Resources, Result, Runtime,
+    SecretSource, SnapshotKind, SnapshotSpec, Stdin,
 };
 
 /// Names a call that a provider may not offer.
@@ -212,11 +212,34 @@ impl Capabilities {
             self.check_policy(policy)?;
         }
         offered(PROVISION, "network.tailscaleAuthKey", tailscale_auth_key.is_some(), self.tailscale)?;
-        ports.iter().try_for_each(|spec| match spec.kind {
-            PortKind::Encrypted => offered(PROVISION, "network.ports", true, offer.encrypted_ports),
-            PortKind::Plain => offered(PROVISION, "network.ports", true, offer.plain_ports),
-            PortKind::Http2 => offered(PROVISION, "network.ports", true, offer.http2_ports),
+        ports.iter().try_for_each(|spec| {
+            let PortSpec { port: _, kind, host_port } = spec;
+            let kind = match kind {
+                PortKind::Encrypted => offer.encrypted_ports,
+                PortKind::Plain => offer.plain_ports,
+                PortKind::Http2 => offer.http2_ports,
+            };
+            offered(PROVISION, "network.ports", true, kind)?;
+            offered(PROVISION, "network.ports.hostPort", host_port.is_some(), offer.host_ports)
         })
+    }
+
+    /// Refuses a change of the network policy that is malformed or not offered; providers call it first in
+    /// [`Network::set_policy`](crate::Network::set_policy).
+    ///
+    /// # Errors
+    /// `InvalidArgument` or `Unsupported`, with the name of the field ([`Error::field`]).
+    pub fn check_set_policy(&self, policy: &NetworkPolicy) -> Result<()> {
+        const SET_POLICY: &str = "set policy";
+        policy.validate(SET_POLICY)?;
+        let PolicyChanges { open, blocked, allow_list } = &self.networking.change_policy;
+        let offer = match policy {
+            NetworkPolicy::Open => *open,
+            NetworkPolicy::Blocked => *blocked,
+            NetworkPolicy::AllowList { .. } => *allow_list,
+        };
+        offered(SET_POLICY, "network.policy", true, offer)?;
+        self.check_lists(SET_POLICY, policy)
     }
 
     fn check_policy(&self, policy: &NetworkPolicy) -> Result<()> {
@@ -224,20 +247,21 @@ impl Capabilities {
         match policy {
             NetworkPolicy::Open => offered(PROVISION, "network.policy", true, offer.open),
             NetworkPolicy::Blocked => offered(PROVISION, "network.policy", true, offer.blocked),
-            NetworkPolicy::AllowList { cidrs, domains } => {
+            NetworkPolicy::AllowList { .. } => {
                 // An empty list allows nothing, and still needs a provider that filters.
                 let any = offer.cidr_allow_list || offer.domain_allow_list;
                 offered(PROVISION, "network.policy", true, any)?;
-                offered(
-                    PROVISION,
-                    "network.policy.allowList.cidrs",
-                    !cidrs.is_empty(),
-                    offer.cidr_allow_list,
-                )?;
-                let named = !domains.is_empty();
-                offered(PROVISION, "network.policy.allowList.domains", named, offer.domain_allow_list)
+                self.check_lists(PROVISION, policy)
             }
         }
+    }
+
+    fn check_lists(&self, operation: &'static str, policy: &NetworkPolicy) -> Result<()> {
+        let NetworkPolicy::AllowList { cidrs, domains } = policy else { return Ok(()) };
+        let offer = &self.networking;
+        let (ranges, names) = (!cidrs.is_empty(), !domains.is_empty());
+        offered(operation, "network.policy.allowList.cidrs", ranges, offer.cidr_allow_list)?;
+        offered(operation, "network.policy.allowList.domains", names, offer.domain_allow_list)
     }
 
     fn check_placement(&self, placement: &Placement) -> Result<()> {
@@ -338,6 +362,26 @@ mod tests {
         capabilities.constraints.max_gpu_count = Some(8);
         let spec = ProvisionSpec::from_json(r#"{"gpu": {"count": 9}}"#).unwrap();
         assert_eq!(capabilities.check_provision(&spec).unwrap_err().field(), Some("gpu.count"));
+    }
+
+    #[test]
+    fn g6_a_change_of_policy_is_refused_or_offered_by_its_kind() {
+        let mut offer = Capabilities::default();
+        let list = |json| serde_json::from_str::<NetworkPolicy>(json).unwrap();
+        let (cidrs, domains) =
+            (r#"{"allowList":{"cidrs":["10.0.0.0/8"]}}"#, r#"{"allowList":{"domains":["a.org"]}}"#);
+        for policy in [NetworkPolicy::Open, NetworkPolicy::Blocked, list(cidrs)] {
+            let error = offer.check_set_policy(&policy).unwrap_err();
+            assert_eq!((error.kind(), error.field()), (ErrorKind::Unsupported, Some("network.policy")));
+        }
+        offer.networking.change_policy = PolicyChanges { open: true, blocked: false, allow_list: true };
+        offer.networking.cidr_allow_list = true;
+        offer.check_set_policy(&NetworkPolicy::Open).unwrap();
+        offer.check_set_policy(&list(cidrs)).unwrap();
+        let error = offer.check_set_policy(&list(domains)).unwrap_err();
+        assert_eq!(error.field(), Some("network.policy.allowList.domains"));
+        let error = offer.check_set_policy(&list(r#"{"allowList":{"cidrs":["x"]}}"#)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     }
 
     #[test]

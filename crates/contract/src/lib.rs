@@ -66,7 +66,7 @@ pub use bytes::Bytes;
 pub use capability::{
     Capabilities, Constraints, ExecCapabilities, ExtensionCapabilities, FileCapabilities,
     IdentityCapabilities, LifetimeCapabilities, LimitCapabilities, NetworkCapabilities,
-    PlacementCapabilities, RuntimeCapabilities, SnapshotCapabilities,
+    PlacementCapabilities, PolicyChanges, RuntimeCapabilities, SnapshotCapabilities,
 };
 pub use check::Operation;
 pub use error::{Error, ErrorKind, Result, Retry, Subject};

@@ -52,6 +52,9 @@ pub trait ComputeProvider: fmt::Debug + Send + Sync + 'static {
     /// - `runtime.workdir` and `env` hold for all commands.
     /// - `runtime.command` runs in the new sandbox; when it fails, provision fails with `FailedPrecondition`, subject
     ///   `InitialCommand` and its output in [`Error::output`](crate::Error::output), and leaves no sandbox.
+    /// - `readiness` is waited for after that command: it is about the sandbox, and about what the command started. A probe is tried
+    ///   until its first success; when it has none within the provider's limit, provision fails with `Timeout`, subject `Sandbox`, and
+    ///   leaves no sandbox.
     /// - `duration.max_seconds` ends the sandbox; without it, it lives 24 hours at most.
     /// - The same `key` and spec give the same sandbox, even if it has ended; the same key and another spec is
     ///   `AlreadyExists` with subject `Name`.

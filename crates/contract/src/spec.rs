@@ -1,14 +1,14 @@
 //! Sandboxes asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::exec::{check_argv, check_directory, check_env, check_secrets};
 use crate::secret::{read_hidden, without_values};
 use crate::{
-    Env, Error, ErrorKind, Gpu, Lifetime, NetworkPolicy, NetworkSpec, Placement, Resources, Result, Secret,
-    SecretSource, VolumeMount,
+    Env, Error, ErrorKind, Gpu, Lifetime, NetworkPolicy, NetworkSpec, Placement, PortKind, Resources, Result,
+    Secret, SecretSource, VolumeMount,
 };
 
 /// Opens a registry that is not public.
@@ -206,6 +206,9 @@ impl ProvisionSpec {
         if let Some(Readiness::Command(argv)) = &self.readiness {
             check_argv(WHERE, "readiness.command", argv)?;
         }
+        if let Some(policy) = &self.network.policy {
+            policy.validate(WHERE)?;
+        }
         self.check_texts()?;
         self.check_amounts()?;
         self.check_ports()
@@ -262,7 +265,7 @@ impl ProvisionSpec {
     }
 
     fn check_ports(&self) -> Result<()> {
-        let mut seen = std::collections::BTreeSet::new();
+        let (mut seen, mut outside) = (BTreeSet::new(), BTreeSet::new());
         for spec in &self.network.ports {
             if spec.port == 0 || !seen.insert(spec.port) {
                 return Err(Error::invalid(
@@ -270,6 +273,11 @@ impl ProvisionSpec {
                     "network.ports",
                     format_args!("names port {} twice, or port 0", spec.port),
                 ));
+            }
+            let Some(host) = spec.host_port else { continue };
+            if host == 0 || spec.kind != PortKind::Plain || !outside.insert(host) {
+                let text = format_args!("is {host} for port {}: twice, 0, or not of a plain port", spec.port);
+                return Err(Error::invalid("provision", "network.ports.hostPort", text));
             }
         }
         Ok(())
@@ -361,6 +369,19 @@ mod tests {
             (r#"{"runtime": {"workdir": "srv"}}"#, "runtime.workdir"),
             (r#"{"resources": {"cpuRequestMillis": 2, "cpuLimitMillis": 1}}"#, "resources.cpuRequestMillis"),
             (r#"{"network": {"ports": [{"port": 80}, {"port": 80}]}}"#, "network.ports"),
+            (r#"{"network": {"ports": [{"port": 80, "hostPort": 8080}]}}"#, "network.ports.hostPort"),
+            (
+                r#"{"network": {"ports": [{"port": 80, "kind": "plain", "hostPort": 0}]}}"#,
+                "network.ports.hostPort",
+            ),
+            (
+                r#"{"network": {"policy": {"allowList": {"cidrs": ["10/8"]}}}}"#,
+                "network.policy.allowList.cidrs",
+            ),
+            (
+                r#"{"network": {"policy": {"allowList": {"domains": ["a b"]}}}}"#,
+                "network.policy.allowList.domains",
+            ),
             (r#"{"name": ""}"#, "name"),
         ] {
             let error = ProvisionSpec::from_json(json).unwrap().validate().unwrap_err();

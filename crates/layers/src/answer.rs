@@ -48,6 +48,7 @@ answers! {
     Vec<FileInfo>: entries => Some(format!("{} entries", entries.len())),
     FileInfo: file => Some(format!("{:?} of {} bytes", file.kind, file.size)),
     PortUrl: _url => None,
+    Vec<PortUrl>: all => Some(format!("{} ports", all.len())),
     Usage: _usage => None,
     BTreeMap<String, String>: tags => Some(format!("{} tags", tags.len())),
     VolumeInfo: volume => Some(format!("volume {}", volume.id)),

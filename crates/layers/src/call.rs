@@ -78,6 +78,10 @@ pub enum Call {
     RemoveFile,
     /// Asking for the address of a port.
     PortUrl,
+    /// Asking for the addresses of all ports.
+    ListPorts,
+    /// Changing what a sandbox may reach.
+    SetPolicy,
     /// Measuring a sandbox.
     Usage,
     /// Reading a sandbox's labels.
@@ -131,6 +135,8 @@ impl Call {
         Self::MakeDirectory,
         Self::RemoveFile,
         Self::PortUrl,
+        Self::ListPorts,
+        Self::SetPolicy,
         Self::Usage,
         Self::GetTags,
         Self::SetTags,
@@ -178,6 +184,8 @@ impl Call {
             Self::MakeDirectory => "make directory",
             Self::RemoveFile => "remove file",
             Self::PortUrl => "port url",
+            Self::ListPorts => "list ports",
+            Self::SetPolicy => "set policy",
             Self::Usage => "usage",
             Self::GetTags => "get tags",
             Self::SetTags => "set tags",

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openlattice::{
-    Bytes, FileContent, FileInfo, FileWatch, Files, ListOptions, Metrics, Network, PortUrl, Result,
-    SandboxId, Tags, Usage, VolumeInfo, Volumes, WatchOptions, WriteOptions, async_trait,
+    Bytes, FileContent, FileInfo, FileWatch, Files, ListOptions, Metrics, Network, NetworkPolicy, PortUrl,
+    Result, SandboxId, Tags, Usage, VolumeInfo, Volumes, WatchOptions, WriteOptions, async_trait,
 };
 
 use crate::content::{Once, Pieces};
@@ -35,7 +35,7 @@ layered! {
     LayeredFiles, Files
 }
 layered! {
-    /// Ports with a layer over them.
+    /// The network with a layer over it.
     LayeredNetwork, Network
 }
 layered! {
@@ -136,6 +136,15 @@ impl<L: Layer> Files for LayeredFiles<L> {
 impl<L: Layer> Network for LayeredNetwork<L> {
     async fn url(&self, id: &SandboxId, port: u16) -> Result<PortUrl> {
         through(&*self.layer, About::sandbox(Call::PortUrl, id), || self.inner.url(id, port)).await
+    }
+
+    async fn ports(&self, id: &SandboxId) -> Result<Vec<PortUrl>> {
+        through(&*self.layer, About::sandbox(Call::ListPorts, id), || self.inner.ports(id)).await
+    }
+
+    async fn set_policy(&self, id: &SandboxId, policy: NetworkPolicy) -> Result<()> {
+        let set = || self.inner.set_policy(id, policy.clone());
+        through(&*self.layer, About::sandbox(Call::SetPolicy, id), set).await
     }
 }
 

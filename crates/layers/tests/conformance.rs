@@ -42,6 +42,9 @@ fn faults() -> FaultLayer {
         Call::GetTags,
         Call::SetTags,
         Call::ListVolumes,
+        Call::PortUrl,
+        Call::ListPorts,
+        Call::SetPolicy,
     ];
     let mut layer = FaultLayer::seeded(1);
     for call in calls {

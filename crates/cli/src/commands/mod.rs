@@ -8,6 +8,7 @@ pub(crate) mod exec;
 pub(crate) mod gc;
 pub(crate) mod images;
 pub(crate) mod inspect;
+pub(crate) mod port;
 pub(crate) mod ps;
 mod report;
 pub(crate) mod rm;
@@ -31,6 +32,7 @@ pub(crate) async fn dispatch(arguments: Arguments) -> Result<u8> {
         Command::Doctor(command) => command.run(&context).await,
         Command::Create(command) => command.run(&context).await.map(|()| 0),
         Command::Ps(command) => command.run(&context).await.map(|()| 0),
+        Command::Port(command) => command.run(&context).await.map(|()| 0),
         Command::Inspect(command) => command.run(&context).await.map(|()| 0),
         Command::Rm(command) => command.run(&context).await.map(|()| 0),
         Command::Snapshot(command) => command.run(&context).await.map(|()| 0),

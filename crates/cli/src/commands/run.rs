@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use openlattice::{
-    Attachment, Capabilities, ComputeProvider, ExecSpec, OnDrop, ProvisionSpec, SandboxId, SandboxInfo,
-    Signal, Stdin,
+    Attachment, Capabilities, ComputeProvider, ExecSpec, Network, OnDrop, PortSpec, ProvisionSpec, SandboxId,
+    SandboxInfo, Signal, Stdin,
 };
 
 use super::report::Report;
@@ -61,6 +61,7 @@ impl Run {
         let provider = context.provider().await?;
 
         self.bind(&mut spec, provider.capabilities());
+        let spec_ports = spec.network.ports.clone();
         let (info, interrupted) = match provision(&*provider, spec, &mut signals).await? {
             Provisioned::Made(info, interrupted) => (info, interrupted),
             Provisioned::GivenUp(signal) => return Ok(Ending::Interrupted(signal)),
@@ -69,6 +70,7 @@ impl Run {
             output::complain(warning);
         }
         *sandbox = Some(info.id.clone());
+        tell_ports(&*provider, &info.id, &spec_ports).await;
         let outcome = match interrupted {
             Some(signal) => Ok(Ending::Interrupted(signal)),
             None => self.command(&*provider, &info.id, &mut signals, terminal).await,
@@ -114,6 +116,17 @@ impl Run {
         }
         let session = provider.exec(id, spec).await?;
         live::follow(session.as_ref(), signals, terminal, offer).await
+    }
+}
+
+/// Says where ports are reached whose number on this machine nobody chose. Where that cannot be told, the command runs all the same.
+async fn tell_ports(provider: &dyn ComputeProvider, id: &SandboxId, ports: &[PortSpec]) {
+    let Some(network) = provider.extensions().get::<dyn Network>() else { return };
+    for port in ports.iter().filter(|port| port.host_port.is_none()) {
+        match network.url(id, port.port).await {
+            Ok(found) => output::complain(&format!("port {} is at {}", found.port, found.url)),
+            Err(error) => output::complain(&error.to_string()),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ const COMMANDS: [&str; 16] = [
     "create",
     "exec",
     "ps",
+    "port",
     "inspect",
     "rm",
     "snapshot",

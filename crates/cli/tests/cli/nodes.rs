@@ -1,5 +1,7 @@
 //! Nodes that live on: create, exec, ps, inspect, snapshot, rm, gc.
 
+use std::io::Read;
+
 use crate::store::Store;
 
 #[test]
@@ -74,4 +76,54 @@ fn a_life_time_ends_a_node() {
     assert!(ran.err().contains("sandbox ended"), "{}", ran.err());
     let info: serde_json::Value = serde_json::from_str(&store.ok(&["inspect", &id, "--json"])).unwrap();
     assert_eq!(info["end"]["reason"], "timedOut");
+}
+
+/// Answers every caller with a word.
+const GREETER: &str = r#"use IO::Socket::INET;
+my $l = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => 8080, Listen => 8) or die;
+$| = 1; print "up\n"; while (my $c = $l->accept) { print $c "hello\n"; close $c }"#;
+
+/// Whether this machine's /usr, which image `host` is, has perl to listen with.
+#[expect(clippy::print_stdout, reason = "a skipped test has to say so")]
+fn has_perl() -> bool {
+    let there = std::path::Path::new("/usr/bin/perl").exists();
+    if !there {
+        println!("skipped: image host has no perl to listen with");
+    }
+    there
+}
+
+/// What the address of `lattice port` answers.
+fn greeted(url: &str) -> String {
+    let address = url.strip_prefix("tcp://").unwrap();
+    let mut answer = String::new();
+    std::net::TcpStream::connect(address).unwrap().read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn m28_a_published_port_answers_after_its_creator_ended_or_was_killed() {
+    let Some(store) = Store::new("ports") else { return };
+    if !has_perl() {
+        return;
+    }
+    let script = format!("perl -e '{GREETER}' > /tmp/up 2>&1 & until grep -q up /tmp/up; do :; done");
+    let id = store.ok(&["create", "-p", "8080", "--", "sh", "-c", &script]);
+    let url = store.ok(&["port", &id, "8080"]);
+    assert_eq!(greeted(&url), "hello\n", "after `create` ended");
+    assert_eq!(store.ok(&["port", &id]), format!("8080 {url}"));
+    let all: serde_json::Value = serde_json::from_str(&store.ok(&["port", &id, "--json"])).unwrap();
+    assert_eq!((&all[0]["port"], &all[0]["url"]), (&8080.into(), &url.as_str().into()));
+    assert_eq!(store.run(&["port", &id, "8081"]).code(), 5);
+    store.ok(&["rm", &id]);
+    assert!(std::net::TcpStream::connect(url.strip_prefix("tcp://").unwrap()).is_err(), "it still listens");
+    assert_eq!(store.run(&["port", &id]).code(), 3);
+
+    let mut run = store.start(&["run", "-p", "8080", "--", "perl", "-e", GREETER]);
+    assert_eq!(run.line(), "up");
+    let id = store.nodes(false)[0]["id"].as_str().unwrap().to_owned();
+    run.signal(rustix::process::Signal::KILL);
+    run.wait();
+    let url = store.ok(&["port", &id, "8080"]);
+    assert_eq!(greeted(&url), "hello\n", "after `run` was killed");
 }

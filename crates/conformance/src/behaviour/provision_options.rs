@@ -8,6 +8,7 @@ use crate::verdict::{Outcome, ensure, ensure_eq, must_fail, must_refuse, passed,
 
 behaviours![
     m04_a_readiness_probe_is_repeated_until_it_passes,
+    m04_a_readiness_probe_waits_for_what_the_initial_command_makes,
     m06_a_gpu_type_is_honoured_or_refused,
     m07_a_gpu_without_a_type_is_honoured_or_refused,
     m08_the_life_time_ends_the_sandbox,
@@ -33,6 +34,21 @@ async fn m04_a_readiness_probe_is_repeated_until_it_passes(case: Case) -> Outcom
         "/tmp/first\n/tmp/second\n",
         "the folders"
     );
+    passed()
+}
+
+async fn m04_a_readiness_probe_waits_for_what_the_initial_command_makes(case: Case) -> Outcome {
+    if !case.offers().runtime.command || !case.offers().runtime.readiness {
+        return skipped(
+            "initial commands and readiness are not both offered, and another test proves the refusal",
+        );
+    }
+    // The probe passes only after the command: a provider that waits for it first waits for ever.
+    let mut spec = case.spec().with_command(["sh", "-c", "echo made > /tmp/made"]);
+    let probe = ["sh", "-c", "test -e /tmp/made && echo ready > /tmp/ready"];
+    spec.readiness = Some(Readiness::Command(probe.map(str::to_owned).into()));
+    let node = case.node_of(spec).await?;
+    ensure_eq!(shell_text(&node, "cat /tmp/made /tmp/ready").await?, "made\nready\n", "what was made");
     passed()
 }
 

@@ -105,12 +105,16 @@ async fn g6_malformed_specs_are_refused_and_leave_nothing(case: Case) -> Outcome
     let mut relative = case.spec();
     relative.runtime.workdir = Some("relative".to_owned());
     let mut ports = case.spec();
-    ports.network.ports = vec![openlattice::PortSpec { port: 0, kind: PortKind::Encrypted }];
+    ports.network.ports = vec![openlattice::PortSpec::new(0, PortKind::Encrypted)];
+    let mut list = case.spec();
+    let cidrs = vec!["10.0.0.0/8".to_owned(), "10/8".to_owned()];
+    list.network.policy = Some(openlattice::NetworkPolicy::AllowList { cidrs, domains: Vec::new() });
     let mut empty = case.spec();
     empty.runtime.image = Some(String::new());
     let cases = [
         (relative, "runtime.workdir"),
         (ports, "network.ports"),
+        (list, "network.policy.allowList.cidrs"),
         (empty, "runtime.image"),
         (case.spec().with_env("A=B", "c"), "env"),
         (case.spec().with_max_seconds(0), "duration.maxSeconds"),

@@ -2,7 +2,8 @@
 
 use openlattice::{
     Capabilities, ExecCapabilities, ExtensionCapabilities, FileCapabilities, IdentityCapabilities,
-    LifetimeCapabilities, LimitCapabilities, NetworkCapabilities, RuntimeCapabilities, SnapshotCapabilities,
+    LifetimeCapabilities, LimitCapabilities, NetworkCapabilities, PolicyChanges, RuntimeCapabilities,
+    SnapshotCapabilities,
 };
 
 /// The largest sum of argument bytes: half of what the kernel gives to arguments and environment at its default
@@ -21,6 +22,7 @@ pub(crate) fn capabilities(output_quota: u64) -> Capabilities {
             secret_values: true,
             registry_credentials: true,
             volumes: true,
+            readiness: true,
             ..RuntimeCapabilities::default()
         },
         limits: LimitCapabilities {
@@ -34,6 +36,9 @@ pub(crate) fn capabilities(output_quota: u64) -> Capabilities {
         networking: NetworkCapabilities {
             blocked: true,
             default_policy: "blocked".to_owned(),
+            plain_ports: true,
+            host_ports: true,
+            change_policy: PolicyChanges { blocked: true, ..PolicyChanges::default() },
             ..NetworkCapabilities::default()
         },
         identity: IdentityCapabilities { keys: true, names: true, tags: true, owners: true, list: true },
@@ -42,6 +47,7 @@ pub(crate) fn capabilities(output_quota: u64) -> Capabilities {
         files: FileCapabilities { watch: true, modes: true, symlinks: true },
         extensions: ExtensionCapabilities {
             files: true,
+            network: true,
             tags: true,
             volumes: true,
             ..ExtensionCapabilities::default()
@@ -96,6 +102,7 @@ mod tests {
             "exec.tellsSandboxEnd",
             "exec.timeout",
             "extensions.files",
+            "extensions.network",
             "extensions.tags",
             "extensions.volumes",
             "files.modes",
@@ -112,8 +119,12 @@ mod tests {
             "limits.memoryLimit",
             "limits.pids",
             "networking.blocked",
+            "networking.changePolicy.blocked",
+            "networking.hostPorts",
+            "networking.plainPorts",
             "runtime.command",
             "runtime.env",
+            "runtime.readiness",
             "runtime.registryCredentials",
             "runtime.secretValues",
             "runtime.volumes",

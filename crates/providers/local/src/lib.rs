@@ -27,6 +27,7 @@ mod exec;
 mod files;
 mod info;
 mod key;
+mod network;
 mod note;
 mod owner;
 mod pending;

@@ -1,4 +1,4 @@
-//! The mark on a sandbox whose initial command has not succeeded yet.
+//! The mark on a sandbox that is not set up yet: its initial command has not succeeded, or it is not ready.
 //!
 //! It is a tag, since tags are what the engine can change later: without a mark, a sandbox that a crashed process left half
 //! provisioned would look like a good one to whoever repeats its key. Its value names the process that provisions.

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use openlattice::{
     Capabilities, ComputeProvider, Error, ErrorKind, ExecId, ExecSession, ExecSpec, Extensions, Files,
-    GcReport, Health, ListFilter, Operation, OutputReader, OutputStream, ProvisionSpec, Result, SandboxId,
-    SandboxInfo, SandboxState, SnapshotKind, SnapshotRef, SnapshotSpec, Subject, Tags, Volumes, async_trait,
+    GcReport, Health, ListFilter, Network, Operation, OutputReader, OutputStream, ProvisionSpec, Result,
+    SandboxId, SandboxInfo, SandboxState, SnapshotKind, SnapshotRef, SnapshotSpec, Subject, Tags, Volumes,
+    async_trait,
 };
 use openlattice_engine::{Engine, SandboxFilter};
 
@@ -16,6 +17,7 @@ use crate::capability::capabilities;
 use crate::config::LocalConfig;
 use crate::error::Attempt;
 use crate::files::LocalFiles;
+use crate::network::LocalNetwork;
 use crate::tags::LocalTags;
 use crate::volumes::LocalVolumes;
 use crate::{exec, info, pending, provision};
@@ -42,11 +44,14 @@ impl LocalProvider {
 
     /// Builds the provider on a store that is open already, with the output quota that it was opened with.
     pub fn on(engine: Engine, output_quota: u64) -> Self {
+        let capabilities = Arc::new(capabilities(output_quota));
+        let network = LocalNetwork::new(engine.clone(), Arc::clone(&capabilities));
         let extensions = Extensions::default()
             .with::<dyn Files>(Arc::new(LocalFiles::new(engine.clone())))
             .with::<dyn Tags>(Arc::new(LocalTags::new(engine.clone())))
+            .with::<dyn Network>(Arc::new(network))
             .with::<dyn Volumes>(Arc::new(LocalVolumes::new(engine.clone())));
-        Self { engine, capabilities: Arc::new(capabilities(output_quota)), extensions }
+        Self { engine, capabilities, extensions }
     }
 
     /// Ends what is half provisioned and whose process is gone; `gc` does it too.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use openlattice::{
-    Attachment, ComputeProviderExt, Error, ErrorKind, ExecSpec, ProvisionSpec, Result, Retry, Runtime,
-    SandboxId, SandboxInfo, SecretSource, Subject,
+    Attachment, ComputeProviderExt, Error, ErrorKind, ExecSpec, PortSpec, ProvisionSpec, Readiness, Result,
+    Retry, Runtime, SandboxId, SandboxInfo, SecretSource, Subject,
 };
 use openlattice_engine as engine;
 use openlattice_engine::Engine;
@@ -16,6 +16,10 @@ use crate::{info, key, owner, pending, volumes};
 
 /// Id of the initial command. It is the same for everybody who repeats a key, so that the command runs once.
 const INITIAL: &str = "initial-command";
+/// How long a sandbox may take to become ready.
+const READY_LIMIT: Duration = Duration::from_secs(600);
+/// How long to wait between two tries of a probe.
+const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 /// How long to wait between two looks at a sandbox that another process is making.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -188,19 +192,55 @@ impl Plan {
         self.finish(provider, made).await
     }
 
-    /// Runs the initial command, if there is one; a failure, or being dropped meanwhile, ends the sandbox.
+    /// Whether there is something to wait for in the new sandbox.
+    fn has_steps(&self) -> bool {
+        !self.spec.runtime.command.is_empty() || self.spec.readiness.is_some()
+    }
+
+    /// Runs the initial command, then waits for readiness; a failure, or being dropped meanwhile, ends the sandbox.
     async fn finish(&self, provider: &LocalProvider, made: engine::SandboxInfo) -> Result<SandboxInfo> {
-        if self.spec.runtime.command.is_empty() {
+        if !self.has_steps() {
             return Ok(info::sandbox(made));
         }
         let guard = Undo::new(&provider.engine, &made.id);
-        let outcome = self.run_initial(provider, &made).await;
+        let outcome = self.set_up(provider, &made).await;
         if let Err(error) = outcome {
             guard.undo_now().await;
             return Err(error);
         }
         guard.disarm();
         Ok(info::sandbox(made))
+    }
+
+    async fn set_up(&self, provider: &LocalProvider, made: &engine::SandboxInfo) -> Result<()> {
+        if !self.spec.runtime.command.is_empty() {
+            self.run_initial(provider, made).await?;
+        }
+        if let Some(readiness) = &self.spec.readiness {
+            self.wait_until_ready(provider, made, readiness).await?;
+        }
+        let tags = pending::without_mark(&made.tags);
+        provider.engine.set_tags(&made.id, tags).await.map_err(self.attempt.failed())
+    }
+
+    async fn wait_until_ready(
+        &self,
+        provider: &LocalProvider,
+        made: &engine::SandboxInfo,
+        readiness: &Readiness,
+    ) -> Result<()> {
+        let probe = match readiness {
+            Readiness::TcpPort(port) => engine::Probe::TcpPort(*port),
+            Readiness::Command(argv) => engine::Probe::Command(argv.clone()),
+        };
+        let ready = provider.engine.until_ready(&made.id, &probe, PROBE_INTERVAL);
+        match tokio::time::timeout(READY_LIMIT, ready).await {
+            Ok(ready) => ready.map_err(self.attempt.on(Subject::Sandbox)),
+            Err(_) => {
+                let text = format!("the sandbox was not ready within {READY_LIMIT:?}");
+                Err(Error::new(ErrorKind::Timeout, self.attempt.0, text).with_subject(Subject::Sandbox))
+            }
+        }
     }
 
     async fn run_initial(&self, provider: &LocalProvider, made: &engine::SandboxInfo) -> Result<()> {
@@ -218,8 +258,7 @@ impl Plan {
                 failed(format!("the initial command ended with {}", result.status.exit)).with_output(result)
             );
         }
-        let tags = pending::without_mark(&made.tags);
-        provider.engine.set_tags(&made.id, tags).await.map_err(self.attempt.failed())
+        Ok(())
     }
 
     fn engine_spec(&self, id: Option<engine::SandboxId>) -> engine::SandboxSpec {
@@ -241,13 +280,20 @@ impl Plan {
         made.volumes.clone_from(&self.volumes);
         made.name.clone_from(&spec.name);
         made.tags.clone_from(&spec.tags);
-        if !spec.runtime.command.is_empty() {
+        made.ports = ports(spec);
+        if self.has_steps() {
             pending::mark(&mut made.tags, owner.as_ref());
         }
         made.owner = if bound { engine::Owner::ThisProcess } else { engine::Owner::Detached };
         made.note = Note { spec: self.digest.clone(), owner: owner.filter(|_| bound) }.write();
         made
     }
+}
+
+/// Only plain ports are on offer; the others were refused before.
+fn ports(spec: &ProvisionSpec) -> Vec<engine::PublishPort> {
+    let port = |port: &PortSpec| engine::PublishPort { inside: port.port, outside: port.host_port };
+    spec.network.ports.iter().map(port).collect()
 }
 
 /// Plain variables, then secret ones, which win. Named secrets were refused before.

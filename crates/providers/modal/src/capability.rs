@@ -3,7 +3,7 @@
 use openlattice::{
     Capabilities, Constraints, ExecCapabilities, ExtensionCapabilities, FileCapabilities,
     IdentityCapabilities, LifetimeCapabilities, LimitCapabilities, NetworkCapabilities,
-    PlacementCapabilities, RuntimeCapabilities, SnapshotCapabilities,
+    PlacementCapabilities, PolicyChanges, RuntimeCapabilities, SnapshotCapabilities,
 };
 
 use crate::{gpu, owner};
@@ -94,6 +94,9 @@ fn networking(modal: bool) -> NetworkCapabilities {
         encrypted_ports: true,
         plain_ports: true,
         http2_ports: true,
+        host_ports: false,
+        // To what Modal's own clients ask for; this project's server keeps what it has.
+        change_policy: PolicyChanges { open: modal, blocked: !modal, allow_list: modal },
     }
 }
 

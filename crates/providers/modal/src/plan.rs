@@ -86,9 +86,17 @@ fn resources(asked: &Resources) -> modal::Resources {
 fn network(asked: &NetworkSpec, offer: &Capabilities) -> modal::NetworkAccess {
     match &asked.policy {
         None if offer.networking.open => modal::NetworkAccess::Open,
-        None | Some(NetworkPolicy::Blocked) => modal::NetworkAccess::Blocked,
-        Some(NetworkPolicy::Open) => modal::NetworkAccess::Open,
-        Some(NetworkPolicy::AllowList { cidrs, domains }) => {
+        None => modal::NetworkAccess::Blocked,
+        Some(policy) => access(policy),
+    }
+}
+
+/// A policy in the client's form.
+pub(crate) fn access(policy: &NetworkPolicy) -> modal::NetworkAccess {
+    match policy {
+        NetworkPolicy::Open => modal::NetworkAccess::Open,
+        NetworkPolicy::Blocked => modal::NetworkAccess::Blocked,
+        NetworkPolicy::AllowList { cidrs, domains } => {
             modal::NetworkAccess::AllowList { cidrs: cidrs.clone(), domains: domains.clone() }
         }
     }

@@ -36,12 +36,14 @@ impl ModalProvider {
     pub(crate) fn on(client: modal::Client, app_name: String, default_image: String) -> Self {
         let service = if client.config().is_modal_service() { Service::Modal } else { Service::Other };
         let account = Arc::new(Account::new(client, app_name, default_image));
+        let offer = Arc::new(declared(service));
+        let network = ModalNetwork::new(Arc::clone(&account), Arc::clone(&offer));
         let extensions = Extensions::default()
             .with::<dyn Files>(Arc::new(ModalFiles::new(Arc::clone(&account))))
-            .with::<dyn Network>(Arc::new(ModalNetwork::new(Arc::clone(&account))))
+            .with::<dyn Network>(Arc::new(network))
             .with::<dyn Tags>(Arc::new(ModalTags::new(Arc::clone(&account))))
             .with::<dyn Volumes>(Arc::new(ModalVolumes::new(Arc::clone(&account))));
-        Self { account, offer: Arc::new(declared(service)), extensions }
+        Self { account, offer, extensions }
     }
 
     /// Gives the client, for what Modal has and the contract does not.

@@ -1,4 +1,4 @@
-//! What happens inside a new sandbox before the caller gets it: readiness, the tailnet, the initial command.
+//! What happens inside a new sandbox before the caller gets it: the tailnet, the initial command, readiness.
 
 use std::time::Duration;
 
@@ -18,14 +18,15 @@ const COMPLAINT: usize = 500;
 
 /// Runs all steps in order. Each has a fixed id per sandbox: a repeated provision with the same key attaches to the first run.
 pub(crate) async fn run(sandbox: &modal::Sandbox, spec: &ProvisionSpec, attempt: Attempt) -> Result<()> {
-    if spec.readiness.is_some() {
-        sandbox.wait_until_ready(READY_LIMIT).await.map_err(attempt.about(Subject::Sandbox))?;
-    }
     if let Some(key) = &spec.network.tailscale_auth_key {
         join_tailnet(sandbox, key, attempt).await?;
     }
     if !spec.runtime.command.is_empty() {
         initial_command(sandbox, &spec.runtime.command, attempt).await?;
+    }
+    // Last, since the command may start what the probe waits for.
+    if spec.readiness.is_some() {
+        sandbox.wait_until_ready(READY_LIMIT).await.map_err(attempt.about(Subject::Sandbox))?;
     }
     Ok(())
 }

@@ -61,6 +61,12 @@ pub(crate) enum Fault {
     ShowsVariables,
     /// A dropped command runs on.
     DetachesOnDrop,
+    /// The probe of a new sandbox is not waited for.
+    IgnoresReadiness,
+    /// A change of policy that cannot be made is reported as made.
+    OnlySaysPolicyChanged,
+    /// The address of a port is one where nobody listens.
+    MovesPorts,
     /// A dropped provision goes on, and nobody has its sandbox.
     ProvisionsOnDrop,
     /// The last piece of a stream is not there.
@@ -102,7 +108,7 @@ pub(crate) enum Notice {
 pub(crate) type Breach = (Fault, &'static str, &'static str, Notice);
 
 /// Every fault.
-pub(crate) const BREACHES: [Breach; 42] = [
+pub(crate) const BREACHES: [Breach; 45] = [
     (JoinsArguments, "G1", "g1_", Notice::Sees),
     (ReplacesBytes, "G2", "g2_output_is_bytes", Notice::Sees),
     (IgnoresOffset, "G2", "g2_reading_goes_on", Notice::Sees),
@@ -125,6 +131,9 @@ pub(crate) const BREACHES: [Breach; 42] = [
     (IgnoresPidsLimit, "G6", "g6_a_pids_limit", Notice::Sees),
     (DropsTerminal, "G6", "m12_a_terminal_is_given", Notice::Sees),
     (IgnoresResize, "G6", "m12_a_terminal_is_resized", Notice::Sees),
+    (IgnoresReadiness, "G6", "m04_a_readiness", Notice::Sees),
+    (OnlySaysPolicyChanged, "G6", "g6_a_change_of_policy", Notice::Sees),
+    (MovesPorts, "G6", "m28_a_published_port", Notice::Sees),
     (HidesTimeout, "G7", "m15_a_timeout_kills", Notice::Sees),
     (HidesMemoryKill, "G7", "g7_a_memory_kill", Notice::Sees),
     (HidesSandboxEnd, "G7", "g7_the_end_of_the_sandbox", Notice::Sees),

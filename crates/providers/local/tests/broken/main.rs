@@ -4,6 +4,7 @@
 
 mod fault;
 mod files;
+mod network;
 mod provider;
 mod session;
 
@@ -47,7 +48,7 @@ fn notice(judged: &Judged) -> Option<Notice> {
     match judged.judgement {
         Judgement::Broken(_) => Some(Notice::Sees),
         Judgement::Hangs(_) => Some(Notice::Waits),
-        Judgement::Holds | Judgement::Skipped(_) => None,
+        Judgement::Holds | Judgement::Skipped(_) | Judgement::Differs(_) => None,
     }
 }
 

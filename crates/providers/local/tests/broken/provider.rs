@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use openlattice::{
     Attachment, Capabilities, ComputeProvider, Error, ErrorKind, ExecId, ExecSession, ExecSpec, Extensions,
-    Files, GcReport, Health, ListFilter, OnDrop, OutputReader, OutputStream, ProvisionSpec, Result,
+    Files, GcReport, Health, ListFilter, Network, OnDrop, OutputReader, OutputStream, ProvisionSpec, Result,
     SandboxId, SandboxInfo, SandboxState, SnapshotRef, SnapshotSpec, async_trait,
 };
 
 use crate::fault::Fault;
 use crate::files::BrokenFiles;
+use crate::network::BrokenNetwork;
 use crate::session::BrokenSession;
 
 /// Breaks one promise of a good provider.
@@ -33,6 +34,9 @@ impl Broken {
         let mut extensions = inner.extensions().clone();
         if let Some(files) = extensions.get::<dyn Files>() {
             extensions = extensions.with::<dyn Files>(Arc::new(BrokenFiles { inner: files, fault }));
+        }
+        if let Some(network) = extensions.get::<dyn Network>() {
+            extensions = extensions.with::<dyn Network>(Arc::new(BrokenNetwork { inner: network, fault }));
         }
         Self { inner, claims, extensions, fault }
     }
@@ -82,6 +86,7 @@ impl ComputeProvider for Broken {
     async fn provision(&self, mut spec: ProvisionSpec) -> Result<SandboxInfo> {
         match self.fault {
             Fault::IgnoresKey => spec.key = None,
+            Fault::IgnoresReadiness => spec.readiness = None,
             Fault::IgnoresPidsLimit => spec.resources.pids_limit = None,
             Fault::DropsWhatItCannot => {
                 spec.gpu = None;

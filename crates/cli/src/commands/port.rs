@@ -1,0 +1,46 @@
+//! `lattice port`.
+
+use clap::Args;
+use openlattice::{Error, Network, SandboxId};
+
+use super::exec::SandboxIdArgument;
+use crate::context::Context;
+use crate::failure::Result;
+use crate::output;
+
+/// Tell where a node's published ports are reached
+///
+/// One line a port: its number in the node, and its address. With PORT the address of that one alone.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  id=$(lattice create -p 8080 --timeout 1h)
+  lattice port $id 8080")]
+pub(crate) struct Port {
+    /// The node
+    id: SandboxIdArgument,
+    /// The number of one port in the node
+    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Port {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let provider = context.provider().await?;
+        let network = provider.extensions().get::<dyn Network>();
+        let network = network.ok_or_else(|| Error::unsupported("list ports", "extensions.network"))?;
+        let id = SandboxId::new(self.id);
+        if let Some(port) = self.port {
+            let found = network.url(&id, port).await?;
+            return if self.json { output::print_json(&found) } else { output::print_line(&found.url) };
+        }
+        let ports = network.ports(&id).await?;
+        if self.json {
+            return output::print_json(&ports);
+        }
+        ports.iter().try_for_each(|port| output::print_line(&format!("{} {}", port.port, port.url)))
+    }
+}
