@@ -12,7 +12,9 @@ use crate::{
     shared::Shared,
     status,
 };
-use openlattice_engine::{EndReason, ErrorKind, SandboxId, SandboxInfo, SandboxSpec, SandboxState};
+use openlattice_engine::{
+    EndReason, ErrorKind, PublishPort, SandboxId, SandboxInfo, SandboxSpec, SandboxState,
+};
 use openlattice_modal_proto::client::{Sandbox, SandboxTag, SecretSource};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -86,6 +88,8 @@ pub(super) async fn create(
 }
 
 fn spec(plan: Plan, image: &Resolved) -> Result<SandboxSpec, Status> {
+    let publish = |inside| PublishPort { inside, outside: None };
+    let ports = plan.reach.plain().map(publish).collect();
     let note = Note { modal_image: image.id.clone(), reach: plan.reach };
     let mut spec = SandboxSpec::default();
     spec.image = image.base.id.to_string();
@@ -96,6 +100,7 @@ fn spec(plan: Plan, image: &Resolved) -> Result<SandboxSpec, Status> {
     spec.volumes = plan.volumes;
     spec.lifetime = Some(plan.lifetime);
     spec.idle_timeout = plan.idle_timeout;
+    spec.ports = ports;
     spec.name = plan.name;
     spec.note = serde_json::to_string(&note).map_err(|error| Status::internal(error.to_string()))?;
     Ok(spec)

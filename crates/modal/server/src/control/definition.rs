@@ -8,7 +8,7 @@
 //! | `resources.memory_mb`, `resources.milli_cpu` | a reservation; nothing is reserved on one machine: a warning when no maximum comes with it |
 //! | `network_access`, `block_network` | blocked: given exactly. Open or absent: loopback only, with a warning. An allow-list is refused |
 //! | `runtime_debug`, `verbose`, `preload_path_prefixes`, `resources.skip_num_threads_env_vars`, `scheduler_placement.nonpreemptible`, `direct_sandbox_commands_enabled` | accepted; nothing to do, since the server adds no logs and no variables, loads on demand, and never preempts |
-//! | `open_ports` | published on loopback of this machine while the server runs: TLS ends here with the server's certificate, unencrypted ones are plain TCP besides. At most 32 |
+//! | `open_ports` | published on loopback of this machine: through TLS with the server's certificate while the server runs, unencrypted ones besides as plain TCP while the sandbox lives. At most 32 |
 //! | `readiness_probe` | tried until it passes once: every `interval_ms` (10 ms to 1 h), and when it fails for long at least every hundredth of the time waited |
 //! | `volume_mounts` | given exactly; `allow_background_commits` is taken, since every write is seen at once |
 //! | `pty_info` | a terminal for the main command; its kind becomes variables of the sandbox, which the request's own win over |

@@ -80,6 +80,11 @@ impl Asked {
         Ok(Self { ports: read, probe: probe.map(Probe::read).transpose()? })
     }
 
+    /// Numbers inside of the ports that are published as plain TCP too.
+    pub(crate) fn plain(&self) -> impl Iterator<Item = u16> {
+        self.ports.iter().filter(|port| port.kind == Kind::Plain).map(|port| port.number)
+    }
+
     /// Whether nothing is asked.
     pub(crate) fn is_empty(&self) -> bool {
         self.ports.is_empty() && self.probe.is_none()

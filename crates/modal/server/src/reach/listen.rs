@@ -8,7 +8,7 @@ use crate::{
     state::{PortNumbers, State},
     tls::Acceptors,
 };
-use openlattice_engine::SandboxId;
+use openlattice_engine::{Engine, SandboxId};
 use openlattice_modal_proto::client::TunnelData;
 use std::{io, net::Ipv4Addr};
 use tokio::net::TcpListener;
@@ -17,25 +17,34 @@ use tonic::Status;
 /// Where clients reach the listeners.
 const HOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-/// The listeners of one port.
+/// The listener of one port, beside the one of the engine for a plain port.
 #[derive(Debug)]
 pub(super) struct Listening {
     port: Port,
     tls: TcpListener,
-    plain: Option<TcpListener>,
+    /// Where the sandbox's own agent listens.
+    plain: Option<u16>,
     numbers: PortNumbers,
 }
 
 /// Listens for all ports of a sandbox.
-pub(super) async fn open(state: &State, id: &SandboxId, ports: &[Port]) -> Result<Vec<Listening>, Status> {
+pub(super) async fn open(
+    state: &State,
+    engine: &Engine,
+    id: &SandboxId,
+    ports: &[Port],
+) -> Result<Vec<Listening>, Status> {
     if ports.is_empty() {
         return Ok(Vec::new());
     }
-    let known = state.ports(id.as_str()).await?;
+    let (known, published) = (state.ports(id.as_str()).await?, engine.ports(id).await);
+    let published = published.map_err(crate::status::from_engine)?;
     let mut all = Vec::with_capacity(ports.len());
     for port in ports {
         let before = known.iter().find(|numbers| numbers.inside == port.number);
-        let listening = Listening::open(*port, before).await;
+        let plain = published.iter().find(|published| published.inside == port.number);
+        let plain = plain.map(|published| published.outside);
+        let listening = Listening::open(*port, before.map(|numbers| numbers.tls), plain).await;
         all.push(listening.map_err(|error| failed(*port, &error))?);
     }
     let numbers: Vec<PortNumbers> = all.iter().map(|listening| listening.numbers).collect();
@@ -50,18 +59,9 @@ fn failed(port: Port, error: &io::Error) -> Status {
 }
 
 impl Listening {
-    async fn open(port: Port, before: Option<&PortNumbers>) -> io::Result<Self> {
-        let tls = bind(before.map(|numbers| numbers.tls)).await?;
-        let plain = match port.kind {
-            Kind::Plain => Some(bind(before.and_then(|numbers| numbers.plain)).await?),
-            Kind::Encrypted | Kind::Http2 => None,
-        };
-        let number = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
-        let numbers = PortNumbers {
-            inside: port.number,
-            tls: number(&tls)?,
-            plain: plain.as_ref().map(number).transpose()?,
-        };
+    async fn open(port: Port, before: Option<u16>, plain: Option<u16>) -> io::Result<Self> {
+        let tls = bind(before).await?;
+        let numbers = PortNumbers { inside: port.number, tls: tls.local_addr()?.port() };
         Ok(Self { port, tls, plain, numbers })
     }
 
@@ -70,21 +70,19 @@ impl Listening {
         TunnelData {
             host: HOST.to_string(),
             port: self.numbers.tls.into(),
-            unencrypted_host: self.numbers.plain.map(|_| HOST.to_string()),
-            unencrypted_port: self.numbers.plain.map(u32::from),
+            unencrypted_host: self.plain.map(|_| HOST.to_string()),
+            unencrypted_port: self.plain.map(u32::from),
             container_port: self.numbers.inside.into(),
         }
     }
 
-    /// One relay a listener.
-    pub(super) fn relays(self, tls: &Acceptors) -> impl Iterator<Item = Relay> {
-        let acceptor = match self.port.kind {
+    /// The relay of the listener.
+    pub(super) fn relay(self, tls: &Acceptors) -> Relay {
+        let tls = match self.port.kind {
             Kind::Http2 => tls.http2.clone(),
             Kind::Encrypted | Kind::Plain => tls.any.clone(),
         };
-        let number = self.port.number;
-        let plain = self.plain.map(|listener| Relay { listener, tls: None, port: number });
-        plain.into_iter().chain([Relay { listener: self.tls, tls: Some(acceptor), port: number }])
+        Relay { listener: self.tls, tls, port: self.port.number }
     }
 }
 
@@ -101,21 +99,18 @@ async fn bind(before: Option<u16>) -> io::Result<TcpListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::tests::state;
 
     #[tokio::test]
-    async fn numbers_are_kept_unless_taken() {
-        let (_folder, state) = state();
-        let id = SandboxId::parse("sb-1").unwrap();
-        let ports = [Port { number: 80, kind: Kind::Plain }, Port { number: 81, kind: Kind::Encrypted }];
-        let first = open(&state, &id, &ports).await.unwrap();
-        let told: Vec<TunnelData> = first.iter().map(Listening::tunnel).collect();
-        assert!(told[0].unencrypted_port.is_some() && told[1].unencrypted_port.is_none());
-        let beside = open(&state, &id, &ports).await.unwrap();
-        assert_ne!(beside.iter().map(Listening::tunnel).collect::<Vec<_>>(), told, "the first still listens");
-        state.keep_ports(id.as_str(), first.iter().map(|one| one.numbers).collect()).await.unwrap();
+    async fn a_number_is_kept_unless_taken() {
+        let port = Port { number: 80, kind: Kind::Plain };
+        let first = Listening::open(port, None, Some(7)).await.unwrap();
+        let told = first.tunnel();
+        assert_eq!((told.container_port, told.unencrypted_port), (80, Some(7)));
+        let before = Some(first.numbers.tls);
+        let beside = Listening::open(port, before, None).await.unwrap();
+        assert_ne!(beside.tunnel().port, told.port, "the first still listens");
+        assert_eq!(beside.tunnel().unencrypted_port, None);
         drop((first, beside));
-        let again = open(&state, &id, &ports).await.unwrap();
-        assert_eq!(again.iter().map(Listening::tunnel).collect::<Vec<_>>(), told);
+        assert_eq!(Listening::open(port, before, Some(7)).await.unwrap().tunnel(), told);
     }
 }

@@ -1,7 +1,8 @@
-//! How living sandboxes are reached from outside: listeners for their ports, and the probes that say that they are ready.
+//! How living sandboxes are reached from outside: TLS listeners for their ports, and the probes that say that they are ready.
 //!
 //! What was asked is kept with the sandbox, the numbers of the listeners in the server's database. Listeners and probes
-//! themselves live in this process: a successor makes them again, each server of a store its own.
+//! themselves live in this process: a successor makes them again, each server of a store its own. Plain ports are the
+//! engine's, and answer without a server.
 
 mod asked;
 mod listen;
@@ -121,17 +122,16 @@ pub(crate) async fn attach(shared: &Arc<Shared>, info: &SandboxInfo) -> Result<A
     if let Some(reached) = table.get(&info.id) {
         return Ok(reached.clone());
     }
-    let listeners = listen::open(&shared.state, &info.id, &asked.ports).await?;
+    let listeners = listen::open(&shared.state, &shared.engine, &info.id, &asked.ports).await?;
     let tunnels = listeners.iter().map(listen::Listening::tunnel).collect();
     let reached = Arc::new(Reached { tunnels, readiness });
     table.insert(info.id.clone(), reached.clone());
     let until = reach.cut.child_token();
     for listening in listeners {
-        for relay in listening.relays(&reach.tls) {
-            let (engine, id) = (shared.engine.clone(), info.id.clone());
-            let (connections, until) = (reach.connections.clone(), until.clone());
-            reach.spawn(async move { relay.run(engine, id, connections, until).await });
-        }
+        let relay = listening.relay(&reach.tls);
+        let (engine, id) = (shared.engine.clone(), info.id.clone());
+        let (connections, until) = (reach.connections.clone(), until.clone());
+        reach.spawn(async move { relay.run(engine, id, connections, until).await });
     }
     if let Some(probe) = asked.probe {
         let (shared, id, until) = (shared.clone(), info.id.clone(), until.clone());

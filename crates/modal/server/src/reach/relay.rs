@@ -3,7 +3,7 @@
 use openlattice_engine::{Engine, SandboxId};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, copy_bidirectional},
+    io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A listener and where its connections lead.
 pub(super) struct Relay {
     pub(super) listener: TcpListener,
-    /// Ends TLS here; without it bytes pass as they are.
-    pub(super) tls: Option<TlsAcceptor>,
+    /// Ends TLS here.
+    pub(super) tls: TlsAcceptor,
     /// Number inside the sandbox.
     pub(super) port: u16,
 }
@@ -77,16 +77,12 @@ async fn relay(
     id: &SandboxId,
     port: u16,
     outside: TcpStream,
-    tls: Option<TlsAcceptor>,
+    tls: TlsAcceptor,
 ) -> io::Result<()> {
     outside.set_nodelay(true)?;
-    match tls {
-        None => join(outside, inside(engine, id, port).await?).await,
-        Some(tls) => {
-            let outside = patiently(tls.accept(outside)).await?;
-            join(outside, inside(engine, id, port).await?).await
-        }
-    }
+    let mut outside = patiently(tls.accept(outside)).await?;
+    let mut inside = inside(engine, id, port).await?;
+    copy_bidirectional(&mut outside, &mut inside).await.map(drop)
 }
 
 async fn inside(engine: &Engine, id: &SandboxId, port: u16) -> io::Result<TcpStream> {
@@ -97,8 +93,4 @@ async fn inside(engine: &Engine, id: &SandboxId, port: u16) -> io::Result<TcpStr
 
 async fn patiently<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     tokio::time::timeout(PATIENCE, work).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-}
-
-async fn join(mut outside: impl AsyncRead + AsyncWrite + Unpin, mut inside: TcpStream) -> io::Result<()> {
-    copy_bidirectional(&mut outside, &mut inside).await.map(drop)
 }

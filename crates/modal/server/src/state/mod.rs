@@ -46,7 +46,7 @@ CREATE TABLE stdin_marks (sandbox TEXT PRIMARY KEY, last_index INTEGER NOT NULL,
 /// What version 2 added.
 const REACH: &str = "
 CREATE TABLE ports (
-    sandbox TEXT NOT NULL, position INTEGER NOT NULL, inside INTEGER NOT NULL, tls INTEGER NOT NULL, plain INTEGER,
+    sandbox TEXT NOT NULL, position INTEGER NOT NULL, inside INTEGER NOT NULL, tls INTEGER NOT NULL,
     PRIMARY KEY (sandbox, position)) STRICT;
 CREATE TABLE ready (sandbox TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
 ";

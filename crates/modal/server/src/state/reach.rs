@@ -1,4 +1,4 @@
-//! How sandboxes are reached: the numbers of the listeners for their ports, and when their probes passed.
+//! How sandboxes are reached: the numbers of the TLS listeners for their ports, and when their probes passed.
 
 use super::{State, now};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -8,15 +8,13 @@ use tonic::Status;
 /// How long the time of a passed probe is kept, in seconds: longer than ended sandboxes stay known.
 const KEPT: f64 = 90.0 * 86_400.0;
 
-/// The numbers of the listeners for one port.
+/// The numbers of one port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PortNumbers {
     /// The port inside the sandbox.
     pub(crate) inside: u16,
-    /// The listener that speaks TLS.
+    /// The listener.
     pub(crate) tls: u16,
-    /// The listener that passes bytes as they are.
-    pub(crate) plain: Option<u16>,
 }
 
 impl State {
@@ -24,11 +22,10 @@ impl State {
     pub(crate) async fn ports(&self, sandbox: &str) -> Result<Vec<PortNumbers>, Status> {
         let sandbox = sandbox.to_owned();
         self.read(move |connection| {
-            let sql = "SELECT inside, tls, plain FROM ports WHERE sandbox = ?1 ORDER BY position";
+            let sql = "SELECT inside, tls FROM ports WHERE sandbox = ?1 ORDER BY position";
             let mut statement = connection.prepare(sql)?;
-            let rows = statement.query_map([sandbox], |row| {
-                Ok(PortNumbers { inside: row.get(0)?, tls: row.get(1)?, plain: row.get(2)? })
-            });
+            let rows = statement
+                .query_map([sandbox], |row| Ok(PortNumbers { inside: row.get(0)?, tls: row.get(1)? }));
             rows?.collect()
         })
         .await
@@ -39,9 +36,9 @@ impl State {
         let sandbox = sandbox.to_owned();
         self.note(move |connection| {
             delete_ports(connection, &sandbox)?;
-            let sql = "INSERT INTO ports (sandbox, position, inside, tls, plain) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let sql = "INSERT INTO ports (sandbox, position, inside, tls) VALUES (?1, ?2, ?3, ?4)";
             for (position, port) in (0_u32..).zip(&numbers) {
-                connection.execute(sql, params![sandbox, position, port.inside, port.tls, port.plain])?;
+                connection.execute(sql, params![sandbox, position, port.inside, port.tls])?;
             }
             Ok(())
         })
@@ -111,8 +108,8 @@ mod tests {
     #[tokio::test]
     async fn numbers_are_replaced_and_forgotten() {
         let (_folder, state) = state();
-        let one = PortNumbers { inside: 80, tls: 40_001, plain: None };
-        let two = PortNumbers { inside: 79, tls: 40_002, plain: Some(40_003) };
+        let one = PortNumbers { inside: 80, tls: 40_001 };
+        let two = PortNumbers { inside: 79, tls: 40_002 };
         state.keep_ports("sb-1", vec![one, two]).await.unwrap();
         assert_eq!(state.ports("sb-1").await.unwrap(), [one, two]);
         state.keep_ports("sb-1", vec![two]).await.unwrap();

@@ -167,7 +167,10 @@ async fn a_restart_keeps_the_addresses_and_an_end_gives_them_up() {
     let (server, mut scene) = scene().await;
     let Some((made, tunnels)) = listening(&server, &mut scene).await else { return };
     server.stop().await;
-    assert!(TcpStream::connect(plain(&tunnels[1])).await.is_err(), "nobody listens without a server");
+    let tls = (tunnels[1].host.as_str(), u16::try_from(tunnels[1].port).unwrap());
+    assert!(TcpStream::connect(tls).await.is_err(), "nobody listens without a server");
+    let mut raw = TcpStream::connect(plain(&tunnels[1])).await.unwrap();
+    assert_eq!(echo(&mut raw, "alone\n").await, "8002:alone\n", "a plain port needs no server");
     let server = scene.store.clone().open().await;
     let mut scene = Scene::new(&server, scene.store).await;
     assert_eq!(get_tunnels(&mut scene, &made.id).await.unwrap(), tunnels);
