@@ -2,7 +2,7 @@
 
 use crate::store::{Store, bare};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "run",
     "create",
     "exec",
