@@ -46,6 +46,7 @@ mod server_url;
 mod status;
 mod stored_secret;
 mod token;
+mod upload;
 mod volume;
 mod warning;
 

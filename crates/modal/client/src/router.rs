@@ -6,10 +6,10 @@ mod connections;
 use std::fmt;
 use std::time::Duration;
 
+use openlattice_modal_proto::task_command_router::TaskExecStdinWriteStreamRequest;
 use openlattice_modal_proto::task_command_router::task_command_router_client::TaskCommandRouterClient;
 use tokio::time::{Instant, sleep};
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::client::limited;
@@ -18,13 +18,14 @@ use crate::headers::Attempts;
 use crate::retry::{self, Policy, ROUTER};
 use crate::sandbox::Sandbox;
 use crate::status::{self, Operation};
+use crate::upload::{Prepared, Transport};
 use access::AccessCache;
 
 pub(crate) use access::Source;
 pub(crate) use connections::{Connections, Lease};
 
 /// The generated client of a command router.
-pub(crate) type RouterStub = TaskCommandRouterClient<Channel>;
+pub(crate) type RouterStub = TaskCommandRouterClient<Transport>;
 
 /// One sandbox's command router. The connection is made at the first call, with access asked for where it is not given.
 pub(crate) struct Router {
@@ -150,15 +151,16 @@ impl Router {
         Ok(reply.map(|reply| (reply.into_inner(), lease)).map_err(|status| Refused { status, bearer }))
     }
 
-    /// Sends a client stream once and gives the reply.
-    pub(crate) async fn upload<S, R, F, Fut>(&self, messages: S, send: F) -> Result<Result<R, Refused>>
-    where
-        F: Fn(RouterStub, Request<S>) -> Fut,
-        Fut: Future<Output = Result<Response<R>, Status>>,
-    {
+    /// Sends the messages of an input stream once.
+    pub(crate) async fn send_input(
+        &self,
+        messages: impl Iterator<Item = TaskExecStdinWriteStreamRequest> + Send + Unpin + 'static,
+    ) -> Result<Result<(), Refused>> {
         let (lease, bearer) = self.access.get().await?;
-        let reply = send(lease.stub.clone(), authorised(messages, &bearer)).await;
-        Ok(reply.map(Response::into_inner).map_err(|status| Refused { status, bearer }))
+        let mut request = authorised(tokio_stream::empty(), &bearer);
+        request.extensions_mut().insert(Prepared::new(messages));
+        let reply = lease.stub.clone().task_exec_stdin_write_stream(request).await;
+        Ok(reply.map(|_taken| ()).map_err(|status| Refused { status, bearer }))
     }
 
     /// Replaces the token that was refused, unless another call has done so already.

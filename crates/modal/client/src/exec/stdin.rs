@@ -163,10 +163,7 @@ impl Exec {
             return Err(Error::unexpected(text));
         };
         let messages = stream_messages(self.task_id(), self.id.clone(), data.slice(at..), offset, end);
-        let send =
-            |mut stub: RouterStub, request| async move { stub.task_exec_stdin_write_stream(request).await };
-        let reply = self.router.upload(tokio_stream::iter(messages), send).await?;
-        Ok(reply.map(|wire::TaskExecStdinWriteStreamResponse {}| ()))
+        self.router.send_input(messages).await
     }
 }
 

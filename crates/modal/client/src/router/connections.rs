@@ -11,6 +11,7 @@ use super::RouterStub;
 use crate::channel;
 use crate::error::Result;
 use crate::server_url::ServerUrl;
+use crate::upload::Transport;
 
 /// Calls at once on one connection; more open another. Servers of HTTP/2 let through about a hundred (RFC 9113, section 6.5.2), and
 /// what waits behind streams that are open for long could wait for ever.
@@ -57,7 +58,7 @@ impl Connections {
         if let Some(free) = known.iter().find(|one| *one.calls.borrow() < MOST_CALLS) {
             return Ok(free.lease());
         }
-        let stub = RouterStub::new(channel::open(server, extra_roots)?)
+        let stub = RouterStub::new(Transport::new(channel::open(server, extra_roots)?))
             .max_decoding_message_size(channel::MAX_MESSAGE)
             .max_encoding_message_size(channel::MAX_MESSAGE);
         let connection = Connection { stub, calls: Arc::new(watch::Sender::new(0)) };
