@@ -100,7 +100,16 @@ impl ModalClient for Service {
 
     async fn client_hello(&self, request: Request<()>) -> Reply<control::ClientHelloResponse> {
         self.enter("ClientHello", &request)?;
-        Ok(Response::new(control::ClientHelloResponse::default()))
+        let texts = self
+            .state()
+            .warning
+            .map(|text| control::Warning { message: text.to_owned(), ..Default::default() });
+        let reply = control::ClientHelloResponse {
+            warning: "an old word of warning".to_owned(),
+            server_warnings: texts.into_iter().collect(),
+            ..Default::default()
+        };
+        Ok(Response::new(reply))
     }
 
     async fn app_get_or_create(
@@ -109,7 +118,11 @@ impl ModalClient for Service {
     ) -> Reply<control::AppGetOrCreateResponse> {
         self.enter("AppGetOrCreate", &request)?;
         let reply = control::AppGetOrCreateResponse { app_id: "ap-1".to_owned(), handle_metadata: None };
-        Ok(Response::new(reply))
+        let mut reply = Response::new(reply);
+        if let Some(text) = self.state().warning {
+            reply.metadata_mut().append("x-modal-warning", text.replace(' ', "%20").parse().unwrap());
+        }
+        Ok(reply)
     }
 
     async fn environment_get_or_create(

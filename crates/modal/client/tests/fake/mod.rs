@@ -31,6 +31,8 @@ use tonic::{Request, Status};
 pub struct Seen {
     pub method: &'static str,
     pub metadata: BTreeMap<String, String>,
+    /// The client's end of the connection.
+    pub peer: Option<SocketAddr>,
 }
 
 /// A sandbox that was asked for.
@@ -70,6 +72,10 @@ pub struct State {
     /// Log streams of the next build; without one a build succeeds at once.
     pub build: VecDeque<Vec<wire::ImageJoinStreamingResponse>>,
     pub joined_from: Vec<String>,
+    /// What replies of `AppGetOrCreate` and `ClientHello` warn of.
+    pub warning: Option<&'static str>,
+    /// Networks that sandboxes were given while they ran.
+    pub networks: Vec<wire::NetworkAccess>,
     /// Whether create replies carry access to the router.
     pub access_on_create: bool,
 }
@@ -156,7 +162,7 @@ impl Service {
             tonic::metadata::KeyAndValueRef::Ascii(key, value) => Some((key.to_string(), text(value))),
             tonic::metadata::KeyAndValueRef::Binary(..) => None,
         });
-        let seen = Seen { method, metadata: metadata.collect() };
+        let seen = Seen { method, metadata: metadata.collect(), peer: request.remote_addr() };
         let mut state = self.state();
         state.seen.push(seen);
         match state.faults.get_mut(method).and_then(VecDeque::pop_front) {

@@ -85,6 +85,15 @@ impl TaskCommandRouter for Service {
         Ok(self.annotated(router::TaskExecWaitResponse { exit_status }))
     }
 
+    async fn task_set_network_access(
+        &self,
+        request: Request<router::TaskSetNetworkAccessRequest>,
+    ) -> Reply<router::TaskSetNetworkAccessResponse> {
+        self.enter_router("TaskSetNetworkAccess", &request)?;
+        self.state().networks.extend(request.into_inner().network_access);
+        Ok(Response::new(router::TaskSetNetworkAccessResponse {}))
+    }
+
     async fn task_exec_poll(
         &self,
         request: Request<router::TaskExecPollRequest>,
@@ -165,7 +174,6 @@ impl TaskCommandRouter for Service {
         task_container_wait: router::TaskContainerWaitRequest => router::TaskContainerWaitResponse;
         task_mount_directory: router::TaskMountDirectoryRequest => ();
         task_reload_volumes: router::TaskReloadVolumesRequest => router::TaskReloadVolumesResponse;
-        task_set_network_access: router::TaskSetNetworkAccessRequest => router::TaskSetNetworkAccessResponse;
         task_set_outbound_policy: router::TaskSetExperimentalOutboundPolicyRequest => router::TaskSetExperimentalOutboundPolicyResponse;
         task_snapshot_directory: router::TaskSnapshotDirectoryRequest => router::TaskSnapshotDirectoryResponse;
         task_snapshot_filesystem: router::TaskSnapshotFilesystemRequest => router::TaskSnapshotFilesystemResponse;

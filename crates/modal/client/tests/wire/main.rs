@@ -7,6 +7,7 @@ mod fake;
 mod build;
 mod exec;
 mod retry;
+mod router;
 mod sandbox;
 mod tls;
 mod token;

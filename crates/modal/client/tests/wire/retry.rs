@@ -17,7 +17,7 @@ fn values(calls: &[Seen], key: &str) -> Vec<Option<String>> {
     calls.iter().map(|call| call.metadata.get(key).cloned()).collect()
 }
 
-fn throttled() -> Status {
+pub(crate) fn throttled() -> Status {
     let policy = RpcRetryPolicy { retry_after_secs: 0.0 };
     let any =
         Any { type_url: "type.modal.com/modal.client.RPCRetryPolicy".into(), value: policy.encode_to_vec() };
