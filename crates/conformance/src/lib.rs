@@ -27,6 +27,29 @@
 //! }
 //! ```
 //!
+//! The judgements themselves, in a program:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use openlattice_conformance::{Candidate, Judgement, Settings, judge};
+//! use openlattice_local::LocalProvider;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # if !std::fs::metadata("/proc/1/root").is_ok() {
+//! #     println!("skip: nodes on this machine need root");
+//! #     return Ok(());
+//! # }
+//! let store = tempfile::tempdir()?;
+//! let provider = LocalProvider::open(store.path()).await?;
+//! let candidate = Candidate::new(Arc::new(provider), Settings::new("local", "host")).keeping(store);
+//! for judged in judge(candidate, &["m13_a_non_zero_exit", "m21_an_unknown"]).await {
+//!     assert_eq!(judged.judgement, Judgement::Holds, "{}", judged.name);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! `cargo test --test conformance` runs all behaviours, `cargo test --test conformance m13` some. A program that looks at the judgements
 //! itself uses [`judge`]. Where a service behind a provider is known to differ, the differences are data: see [`Differences`].
 //!

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use fault::{BREACHES, Fault, Notice};
 use openlattice::{ComputeProvider, ListFilter};
-use openlattice_conformance::{Candidate, Judged, Judgement, Settings, judge};
+use openlattice_conformance::{Candidate, Differences, Judged, Judgement, Settings, judge};
 use openlattice_local::LocalProvider;
 use provider::Broken;
 
@@ -100,4 +100,33 @@ async fn every_broken_promise_is_caught() {
     }
     println!("{} faults caught of {}", BREACHES.len() - missed.len(), BREACHES.len());
     assert!(missed.is_empty(), "not caught, or caught in another way:\n{}", missed.join("\n"));
+}
+
+/// A provider whose faults are known, as those of a service may be: the list of them is right, or the suite fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn known_differences_are_reported_and_the_list_of_them_cannot_rot() {
+    const NAME: &str = "m13_a_non_zero_exit_is_a_result";
+    let list = |expected: &str| {
+        let text = format!("[{NAME}]\nexpected = {expected:?}\nreason = \"exits are errors here\"\n");
+        Differences::parse(&text).unwrap()
+    };
+    let store = tempfile::tempdir().unwrap();
+    let inner = good(store.path()).await;
+    let judged = async |fault: Fault, differences: Differences, name: &str| {
+        let mut settings = Settings::new("local", "host");
+        settings.differences = differences;
+        let broken = Arc::new(Broken::new(Arc::clone(&inner), fault));
+        judge(Candidate::new(broken, settings), &[name]).await.remove(0).judgement
+    };
+    let known = judged(Fault::ExitBecomesError, list("internal"), NAME).await;
+    assert_eq!(known, Judgement::Differs("exits are errors here".to_owned()));
+    for (fault, expected, words) in [
+        (Fault::ExitBecomesError, "no such text", "not as listed"),
+        (Fault::None, "internal", "take it off the list"),
+    ] {
+        let Judgement::Broken(text) = judged(fault, list(expected), NAME).await else { panic!("{fault:?}") };
+        assert!(text.contains(words), "{text}");
+    }
+    let unlisted = judged(Fault::InspectFails, list("internal"), "m21_an_unknown_sandbox").await;
+    assert!(matches!(unlisted, Judgement::Broken(_)), "{unlisted:?}");
 }

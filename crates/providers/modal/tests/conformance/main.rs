@@ -1,6 +1,6 @@
 //! The contract's conformance suite, over the real wire: this project's server of Modal's protocol runs in this process, on
 //! a store of its own. With `OPENLATTICE_TEST_MODAL=1` the other side is Modal's own service instead, with the credentials of
-//! the environment.
+//! the environment, and what it is known to do otherwise is in `differences.toml`.
 
 mod candidate;
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openlattice::{GpuType, Result};
-use openlattice_conformance::{Candidate, Settings};
+use openlattice_conformance::{Candidate, Differences, Settings};
 use openlattice_modal::ModalConfig;
 
 fn main() -> std::process::ExitCode {
@@ -27,6 +27,7 @@ fn cloud() -> Result<Candidate> {
     settings.registry_image = Some("busybox:stable".to_owned());
     settings.gpu = Some(GpuType::new("T4")?);
     settings.deadline = Duration::from_secs(600);
+    settings.differences = Differences::parse(include_str!("differences.toml"))?;
     let candidate = Candidate::new(Arc::new(config()?.build()?), settings);
     Ok(candidate
         .with_peer(Arc::new(config()?.build()?))
