@@ -90,7 +90,7 @@ pub struct ProvisionSpec {
     /// Stored volumes that appear in it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeMount>,
-    /// When it counts as ready.
+    /// When it counts as ready; waited for after the initial command, which may start what is tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub readiness: Option<Readiness>,
     /// A name, unique among the running sandboxes of the provider.
