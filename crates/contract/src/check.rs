@@ -99,7 +99,8 @@ impl Capabilities {
     /// Refuses a restore that is malformed or asks for what is not offered; providers call it first in `restore`.
     ///
     /// # Errors
-    /// Those of [`check_provision`](Self::check_provision); `InvalidArgument` for `runtime.image`, which the snapshot gives.
+    /// Those of [`check_provision`](Self::check_provision); `InvalidArgument` for `runtime.image`, which the snapshot gives, and for
+    /// `runtime.registry`, which it does not need.
     pub fn check_restore(&self, spec: &ProvisionSpec) -> Result<()> {
         offered("restore", "snapshot", true, self.snapshot)?;
         if spec.runtime.image.is_some() {
@@ -108,6 +109,10 @@ impl Capabilities {
                 "runtime.image",
                 "is set, and the snapshot gives the image",
             ));
+        }
+        if spec.runtime.registry.is_some() {
+            let message = "is set, and a snapshot needs no registry";
+            return Err(Error::invalid("restore", "runtime.registry", message));
         }
         self.check_provision(spec)
     }
@@ -394,5 +399,17 @@ mod tests {
         }
         assert_eq!(none.check_snapshot(&SnapshotSpec::default()).unwrap_err().kind(), ErrorKind::Unsupported);
         assert_eq!(none.check_restore(&ProvisionSpec::default()).unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn g6_a_restore_refuses_what_belongs_to_an_image() {
+        let all = Capabilities { snapshot: true, ..Capabilities::default() };
+        for (json, field) in [
+            (r#"{"runtime": {"image": "a"}}"#, "runtime.image"),
+            (r#"{"runtime": {"registry": {"username": "u", "password": "p"}}}"#, "runtime.registry"),
+        ] {
+            let error = all.check_restore(&ProvisionSpec::from_json(json).unwrap()).unwrap_err();
+            assert_eq!((error.kind(), error.field()), (ErrorKind::InvalidArgument, Some(field)));
+        }
     }
 }

@@ -12,8 +12,13 @@ use time::format_description::well_known::Rfc3339;
 use crate::{Error, ErrorKind};
 
 /// Names a point in time, to the millisecond; text form is ISO 8601 in UTC (`2026-01-02T03:04:05.678Z`).
+///
+/// It lies in the years 0 to 9999, which the text form can name: what is outside becomes the nearest time inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
+
+/// The first and the last millisecond of the years 0 to 9999.
+const RANGE: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
 
 impl Timestamp {
     /// Returns the present time of the machine's clock.
@@ -23,7 +28,7 @@ impl Timestamp {
 
     /// Builds one from milliseconds since the Unix epoch.
     pub fn from_unix_millis(millis: i64) -> Self {
-        Self(millis)
+        Self(millis.clamp(RANGE.0, RANGE.1))
     }
 
     /// Returns the milliseconds since the Unix epoch.
@@ -38,7 +43,7 @@ impl From<SystemTime> for Timestamp {
             Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
             Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |millis| -millis),
         };
-        Self(millis)
+        Self::from_unix_millis(millis)
     }
 }
 
@@ -62,7 +67,7 @@ impl FromStr for Timestamp {
                 .with_source(source)
         })?;
         let millis = time.unix_timestamp_nanos().div_euclid(1_000_000);
-        Ok(Self(i64::try_from(millis).unwrap_or(i64::MAX)))
+        Ok(Self::from_unix_millis(i64::try_from(millis).unwrap_or(i64::MAX)))
     }
 }
 
@@ -89,6 +94,19 @@ mod tests {
         assert_eq!(time.to_string(), "2026-01-02T03:04:05.678Z");
         assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
         assert_eq!("2026-01-02T04:04:05.678+01:00".parse::<Timestamp>().unwrap(), time);
+    }
+
+    #[test]
+    fn g3_a_time_that_no_text_can_name_is_the_nearest_one_that_it_can() {
+        let text = |millis| serde_json::to_string(&Timestamp::from_unix_millis(millis)).unwrap();
+        assert_eq!(text(i64::MAX), r#""9999-12-31T23:59:59.999Z""#);
+        assert_eq!(text(i64::MIN), r#""0000-01-01T00:00:00.000Z""#);
+        let before = std::time::Duration::from_secs(1 << 40);
+        for time in UNIX_EPOCH.checked_add(before).into_iter().chain(UNIX_EPOCH.checked_sub(before)) {
+            Timestamp::from(time).to_string().parse::<Timestamp>().unwrap();
+        }
+        let early: Timestamp = "0000-01-01T00:00:00+23:00".parse().unwrap();
+        assert_eq!(early.to_string(), "0000-01-01T00:00:00.000Z");
     }
 
     #[test]
