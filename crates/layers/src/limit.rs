@@ -1,10 +1,9 @@
 //! Bounds how much is asked of a provider at once.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use openlattice::Result;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 use crate::{About, Answer, BoxFuture, Call, Layer};
@@ -60,17 +59,18 @@ impl LimitLayer {
         self
     }
 
-    /// Takes the next free moment and returns it; `None` where there is no bound.
-    fn slot(&self) -> Option<Instant> {
+    /// Waits for the next free moment and takes it. The lock hands out its turns in order; who is dropped before the moment
+    /// takes none.
+    async fn turn(&self) {
         if self.interval.is_zero() {
-            return None;
+            return;
         }
+        let mut next = self.next.lock().await;
         let now = Instant::now();
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = next.map_or(now, |next| next.max(now));
+        let moment = next.map_or(now, |next| next.max(now));
+        tokio::time::sleep_until(moment).await;
         // A rate so low that the moment cannot be told is one provision an age.
-        *next = Some(slot.checked_add(self.interval).unwrap_or(slot + Duration::from_secs(1 << 32)));
-        Some(slot)
+        *next = Some(moment.checked_add(self.interval).unwrap_or(moment + Duration::from_secs(1 << 32)));
     }
 }
 
@@ -92,8 +92,8 @@ impl Layer for LimitLayer {
         let making = makes(about.call);
         let permits = if making { &self.makers } else { &self.calls };
         let permit = permits.acquire().await.expect("nobody closes the semaphore");
-        if making && let Some(slot) = self.slot() {
-            tokio::time::sleep_until(slot).await;
+        if making {
+            self.turn().await;
         }
         let answer = work().await;
         drop(permit);
@@ -170,5 +170,20 @@ mod tests {
         let short = Duration::from_secs(1);
         assert!(tokio::time::timeout(short, provider.destroy(&id)).await.is_err());
         provider.inspect(&id).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn g9_a_dropped_call_takes_no_moment_of_the_rate() {
+        let double = Double::slow(Duration::ZERO);
+        let provider = over(&double, LimitLayer::default().with_provisions_per_second(1.0));
+        let start = Instant::now();
+        provider.provision(ProvisionSpec::default()).await.unwrap();
+        for _ in 0..20 {
+            let short = Duration::from_millis(1);
+            let waiting = provider.provision(ProvisionSpec::default());
+            assert!(tokio::time::timeout(short, waiting).await.is_err());
+        }
+        provider.provision(ProvisionSpec::default()).await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), 1);
     }
 }
