@@ -95,6 +95,14 @@ impl Config {
         settings::Settings::from_profile_only(name)?.into_config()
     }
 
+    /// Replaces the token pair; all else stays.
+    #[must_use]
+    pub fn with_tokens(mut self, token_id: impl Into<Secret>, token_secret: impl Into<Secret>) -> Self {
+        self.token_id = token_id.into();
+        self.token_secret = token_secret.into();
+        self
+    }
+
     /// Sets the server's address: `http://host[:port]` (HTTP/2 without TLS) or `https://host[:port]`.
     ///
     /// Of several addresses with commas between, as Modal's Python client takes them, the first is used.

@@ -21,7 +21,9 @@ pub use output::{Output, OutputStream};
 pub use spec::{ErrorOutput, ExecSpec, PtySize};
 pub use stdin::StdinStatus;
 
-const EXEC_START: Operation = Operation::repeatable("TaskExecStart");
+/// Repeating a start by a caller who gave the id is harmless; without one each call has an id of its own.
+const EXEC_START_AGAIN: Operation = Operation::repeatable("TaskExecStart");
+const EXEC_START: Operation = Operation::creates("TaskExecStart");
 
 /// A handle to one command. Cheap to clone; dropping it does nothing to the command.
 #[derive(Debug, Clone)]
@@ -45,7 +47,7 @@ impl Exec {
         let asked = Instant::now();
         let limit = spec.timeout.map(|limit| Duration::from_secs(whole_seconds(limit).into()));
         let send = |mut stub: RouterStub, request| async move { stub.task_exec_start(request).await };
-        router.unary(EXEC_START, request, send).await?;
+        router.unary(start_operation(spec), request, send).await?;
         let deadline = limit.and_then(|limit| asked.checked_add(limit));
         Ok(Self { router, id, deadline })
     }
@@ -71,6 +73,10 @@ impl Exec {
     pub(crate) fn router(&self) -> &Router {
         &self.router
     }
+}
+
+fn start_operation(spec: &ExecSpec) -> Operation {
+    if spec.id.is_some() { EXEC_START_AGAIN } else { EXEC_START }
 }
 
 fn start_request(task_id: &str, id: &str, spec: &ExecSpec) -> wire::TaskExecStartRequest {
@@ -115,12 +121,24 @@ impl ExecSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Retry;
+    use crate::status;
 
     #[test]
     fn timeouts_are_rounded_up_to_seconds() {
         let spec = ExecSpec { timeout: Some(Duration::from_millis(1)), ..ExecSpec::new(["true"]) };
         assert_eq!(start_request("ta-1", "x", &spec).timeout_secs, Some(1));
         assert_eq!(start_request("ta-1", "x", &ExecSpec::new(["true"])).timeout_secs, None);
+    }
+
+    #[test]
+    fn g3_only_a_start_with_an_id_of_the_caller_s_is_safe_to_repeat() {
+        let named = ExecSpec { id: Some("my-id".to_owned()), ..ExecSpec::new(["true"]) };
+        let retry = |spec: &ExecSpec| {
+            status::error(start_operation(spec), &tonic::Status::unavailable("lost the reply")).retry()
+        };
+        assert_eq!(retry(&named), Retry::Safe);
+        assert_eq!(retry(&ExecSpec::new(["true"])), Retry::Unknown);
     }
 
     #[test]

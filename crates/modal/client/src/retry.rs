@@ -7,6 +7,9 @@ use tonic::Status;
 use crate::headers::Attempts;
 use crate::status;
 
+/// The pause after a call that the server did not hold as asked.
+const HOLD_PAUSE: Duration = Duration::from_secs(1);
+
 /// The pauses of one kind of call: doubling from the first one up to a cap.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Policy {
@@ -57,6 +60,12 @@ pub(crate) fn next_pause(
     }
     attempts.failed += 1;
     policy.pause(attempts.failed)
+}
+
+/// The pause before a call that the server was to hold is made again. One that was held needs none; a server that answers at
+/// once would be asked as fast as the network can.
+pub(crate) fn rest_after_hold(asked: Duration, took: Duration) -> Duration {
+    if took >= asked / 2 { Duration::ZERO } else { HOLD_PAUSE }
 }
 
 #[cfg(test)]

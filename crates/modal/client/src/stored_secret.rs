@@ -9,7 +9,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::status::Operation;
 
-const SECRET_GET_OR_CREATE: Operation = Operation::repeatable("SecretGetOrCreate");
+const SECRET_GET: Operation = Operation::repeatable("SecretGetOrCreate");
+const SECRET_CREATE: Operation = Operation::creates("SecretGetOrCreate");
 
 /// The id of a secret that the server stores, `st-...`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,7 +41,7 @@ impl Client {
             required_keys: required_keys.iter().map(|&key| key.to_owned()).collect(),
             ..Default::default()
         };
-        self.secret_id(request).await.map_err(missing_key)
+        self.secret_id(SECRET_GET, request).await.map_err(missing_key)
     }
 
     /// Stores values for as long as what uses them lives. Sandboxes of generation 2 and commands need no stored values.
@@ -54,14 +55,18 @@ impl Client {
             env_dict: values.iter().map(|(key, value)| (key.clone(), value.reveal().to_owned())).collect(),
             ..Default::default()
         };
-        self.secret_id(request).await
+        self.secret_id(SECRET_CREATE, request).await
     }
 
-    async fn secret_id(&self, request: wire::SecretGetOrCreateRequest) -> Result<SecretId> {
+    async fn secret_id(
+        &self,
+        operation: Operation,
+        request: wire::SecretGetOrCreateRequest,
+    ) -> Result<SecretId> {
         let send = |mut stub: ControlPlane, request| async move { stub.secret_get_or_create(request).await };
-        let reply = self.unary(SECRET_GET_OR_CREATE, request, send).await?;
+        let reply = self.unary(operation, request, send).await?;
         if reply.secret_id.is_empty() {
-            return Err(Error::unexpected("the server gave no secret id").during(SECRET_GET_OR_CREATE.name));
+            return Err(Error::unexpected("the server gave no secret id").during(operation.name));
         }
         Ok(SecretId(reply.secret_id))
     }

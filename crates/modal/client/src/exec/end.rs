@@ -8,6 +8,7 @@ use tonic::metadata::MetadataMap;
 
 use super::Exec;
 use crate::error::{Error, ErrorKind, Result, Retry};
+use crate::retry;
 use crate::router::{RouterCall, RouterStub};
 use crate::status::Operation;
 
@@ -63,12 +64,16 @@ impl Exec {
     pub async fn wait(&self) -> Result<ExecEnd> {
         let mut failures = 0;
         loop {
+            let started = Instant::now();
             let error = match self.wait_once().await {
                 Ok(end) => return Ok(end),
                 Err(error) => error,
             };
             match (error.kind(), error.retry()) {
-                (ErrorKind::Timeout, _) => failures = 0,
+                (ErrorKind::Timeout, _) => {
+                    failures = 0;
+                    sleep(retry::rest_after_hold(WAIT_DEADLINE, started.elapsed())).await;
+                }
                 (_, Retry::Safe) if failures < WAIT_FAILURES => {
                     failures += 1;
                     sleep(WAIT_PAUSE).await;

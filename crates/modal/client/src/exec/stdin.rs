@@ -59,6 +59,23 @@ impl Exec {
         }
     }
 
+    /// Sends all input and its end, in a task of its own: a command whose caller is gone must not wait for input for ever.
+    ///
+    /// A command that ended without reading its input has not failed, and neither has this. Dropping the future stops nothing.
+    ///
+    /// # Errors
+    /// Those of [`write_stdin`](Self::write_stdin); [`ErrorKind::Cancelled`] when the runtime shuts down meanwhile.
+    pub async fn give_stdin(&self, data: Bytes) -> Result<()> {
+        let exec = self.clone();
+        let sent = tokio::spawn(async move { exec.write_stdin(0, data, true).await }).await;
+        match sent.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(Err(error)) if error.kind() == ErrorKind::FailedPrecondition => Ok(()),
+            Ok(sent) => sent,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Err(_)) => Err(Error::new(ErrorKind::Cancelled, "the runtime shuts down")),
+        }
+    }
+
     async fn write_piece(&self, offset: u64, data: Bytes, eof: bool) -> Result<()> {
         if data.is_empty() && !eof {
             return Ok(());

@@ -26,7 +26,8 @@ impl Client {
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) before anything is sent for a relative working directory, an
     /// endless command or no life time; [`ErrorKind::AlreadyExists`](crate::ErrorKind::AlreadyExists) when the name is taken;
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for an unknown image; [`ErrorKind::ResourceExhausted`](crate::ErrorKind::ResourceExhausted)
-    /// when no machine was found in 21 minutes.
+    /// when no machine was found in 21 minutes; [`ErrorKind::FailedPrecondition`](crate::ErrorKind::FailedPrecondition) when it ended before
+    /// it had one. After an error that is not the server's refusal the sandbox may exist.
     pub async fn create_sandbox(&self, app: &App, spec: &SandboxSpec) -> Result<Sandbox> {
         spec.check()?;
         if spec.gpu.is_some() || !self.config().sandbox_v2 {

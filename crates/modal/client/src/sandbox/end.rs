@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use openlattice_modal_proto::client as wire;
 use openlattice_modal_proto::client::generic_result::GenericStatus;
+use tokio::time::{Instant, sleep};
 
 use super::{Sandbox, by_generation};
 use crate::error::Result;
+use crate::retry;
 
 /// How long the server is asked to hold one wait.
 const WAIT_HOLD: f32 = 10.0;
@@ -69,9 +71,11 @@ impl Sandbox {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when the server does not know it.
     pub async fn wait(&self) -> Result<SandboxEnd> {
         loop {
+            let started = Instant::now();
             if let Some(end) = self.wait_once(WAIT_HOLD).await? {
                 return Ok(end);
             }
+            sleep(retry::rest_after_hold(Duration::from_secs_f32(WAIT_HOLD), started.elapsed())).await;
         }
     }
 

@@ -13,7 +13,7 @@ use crate::status::Operation;
 
 const LIST_V1: Operation = Operation::repeatable("SandboxList");
 const LIST_V2: Operation = Operation::repeatable("SandboxListV2");
-/// More pages than this mean that the server ignores where we are.
+/// More pages than this are no list of sandboxes.
 const MAX_PAGES: usize = 10_000;
 
 /// Which sandboxes to list.
@@ -66,9 +66,10 @@ impl Client {
     ) -> Result<Vec<SandboxSummary>> {
         let mut found: Vec<SandboxSummary> = Vec::new();
         for _ in 0..MAX_PAGES {
+            let before = found.last().map_or(0.0, |last| last.created_at);
             let request = wire::SandboxListRequest {
                 app_id: app.id().to_owned(),
-                before_timestamp: found.last().map_or(0.0, |last| last.created_at),
+                before_timestamp: before,
                 environment_name: self.config().environment().to_owned(),
                 include_finished: filter.include_finished,
                 tags: tags(&filter.tags),
@@ -78,6 +79,12 @@ impl Client {
                 return Ok(found);
             }
             found.extend(page.into_iter().map(SandboxSummary::from_wire));
+            // Each page is older than the one before it; a server that ignores where we are would go on for ever.
+            let last = found.last().map_or(0.0, |last| last.created_at);
+            if last <= 0.0 || last.is_nan() || (before > 0.0 && last >= before) {
+                let text = "a page of the list of sandboxes is not older than the one before it";
+                return Err(Error::unexpected(text).during(LIST_V2.name));
+            }
         }
         Err(Error::unexpected("the list of sandboxes has no end").during(LIST_V2.name))
     }

@@ -11,7 +11,7 @@ use crate::image::ImageId;
 use crate::router::{RouterCall, RouterStub};
 use crate::status::Operation;
 
-const SNAPSHOT: Operation = Operation::repeatable("TaskSnapshotFilesystem");
+const SNAPSHOT: Operation = Operation::creates("TaskSnapshotFilesystem");
 /// How long Modal's clients wait for a snapshot when nothing else is said.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(55);
 

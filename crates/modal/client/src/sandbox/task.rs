@@ -58,12 +58,13 @@ impl Sandbox {
         let error = match self.task_id().await {
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == ErrorKind::ResourceExhausted => error,
+            // It was made, so that nothing which the caller named is missing.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(error.with_kind(ErrorKind::FailedPrecondition));
+            }
             Err(error) => return Err(error),
         };
-        match self.terminate().await {
-            Ok(()) => Err(error),
-            Err(left) => Err(error.with_source(left)),
-        }
+        Err(given_up(error, self.terminate().await))
     }
 
     async fn poll_task_id(&self) -> Result<String> {
@@ -92,7 +93,27 @@ fn ended(result: &wire::GenericResult) -> Error {
     Error::new(ErrorKind::NotFound, text).during(GET_TASK_ID)
 }
 
+/// The error of a sandbox without a machine. One that could not be ended may yet get one: repeating the call could make a second.
+fn given_up(error: Error, ended: Result<()>) -> Error {
+    match ended {
+        Ok(()) => error,
+        Err(left) => error.with_retry(Retry::Unknown).with_retry_after(None).with_source(left),
+    }
+}
+
 fn no_machine() -> Error {
     let text = format!("no machine was found within {} minutes", SCHEDULING_LIMIT.as_secs() / 60);
     Error::new(ErrorKind::ResourceExhausted, text).with_retry(Retry::Safe).during(GET_TASK_ID)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g4_a_sandbox_without_a_machine_that_could_not_be_ended_is_not_safe_to_repeat() {
+        assert_eq!(given_up(no_machine(), Ok(())).retry(), Retry::Safe);
+        let error = given_up(no_machine(), Err(Error::unexpected("no answer")));
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::ResourceExhausted, Retry::Unknown));
+    }
 }

@@ -67,7 +67,7 @@ impl Service {
             wanted.iter().all(|(name, value)| sandbox.tags.get(name) == Some(value))
                 && (request.include_finished || !sandbox.ended)
         });
-        let first_page = request.before_timestamp == 0.0;
+        let first_page = request.before_timestamp == 0.0 || state.ignores_pages;
         let sandboxes = matching.filter(|_| first_page).map(|sandbox| control::SandboxInfo {
             id: sandbox.id.clone(),
             created_at: 1.0,
@@ -78,8 +78,9 @@ impl Service {
     }
 
     fn task(&self, id: &str) -> Reply<control::SandboxGetTaskIdResponse> {
-        let task_id = Some(format!("ta-{id}"));
-        Ok(Response::new(control::SandboxGetTaskIdResponse { task_id, task_result: None }))
+        let task_result = self.state().never_scheduled.clone();
+        let task_id = task_result.is_none().then(|| format!("ta-{id}"));
+        Ok(Response::new(control::SandboxGetTaskIdResponse { task_id, task_result }))
     }
 }
 
@@ -213,7 +214,8 @@ impl ModalClient for Service {
             task_id: format!("ta-{sandbox_id}"),
             sandbox_id,
             command_router_access: self.state().access_on_create.then_some(access),
-            sandbox_token: "sandbox-token".to_owned(),
+            sandbox_token: if self.state().bad_token_on_create { "no\ttoken\n" } else { "sandbox-token" }
+                .to_owned(),
             ..Default::default()
         };
         Ok(Response::new(reply))

@@ -45,6 +45,14 @@ pub struct Created {
     pub ended: bool,
 }
 
+/// What one kind of command does.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    pub code: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
 /// What the server remembers and what it shall do.
 #[derive(Debug, Default)]
 pub struct State {
@@ -66,6 +74,10 @@ pub struct State {
     /// Bytes after which the next input streams break.
     pub stdin_cuts: VecDeque<usize>,
     pub exit: Option<ExitStatus>,
+    /// Commands with an end and output of their own, by a text in one of their arguments.
+    pub scripts: Vec<(&'static str, Script)>,
+    /// How every sandbox of generation 1 ended before it had a machine.
+    pub never_scheduled: Option<wire::GenericResult>,
     /// Whether commands run for ever.
     pub hold_waits: bool,
     pub end_trailer: Option<&'static str>,
@@ -76,6 +88,10 @@ pub struct State {
     pub warning: Option<&'static str>,
     /// Networks that sandboxes were given while they ran.
     pub networks: Vec<wire::NetworkAccess>,
+    /// Whether a list begins anew with each page.
+    pub ignores_pages: bool,
+    /// Whether create replies carry a sandbox token that cannot be sent.
+    pub bad_token_on_create: bool,
     /// Whether create replies carry access to the router.
     pub access_on_create: bool,
 }

@@ -3,14 +3,15 @@
 use openlattice_modal_proto::task_command_router as router;
 use openlattice_modal_proto::task_command_router::task_command_router_server::TaskCommandRouter;
 use openlattice_modal_proto::task_command_router::task_exec_stdin_write_stream_request::Payload;
+use openlattice_modal_proto::task_command_router::task_exec_wait_response::ExitStatus;
 use tokio_stream::Iter;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Service, refused};
+use super::{Script, Service, State, refused};
 
 type Reply<T> = Result<Response<T>, Status>;
 type Messages<T> = Iter<std::vec::IntoIter<Result<T, Status>>>;
-/// The size of a chunk of output.
+/// The size of a chunk of output; of more than a thousand bytes, a share of them.
 const CHUNK: usize = 3;
 
 impl Service {
@@ -21,16 +22,19 @@ impl Service {
     ) -> Vec<Result<router::TaskExecStdioReadResponse, Status>> {
         let mut state = self.state();
         state.asked_offsets.push(request.offset);
+        let script = script(&state, &request.exec_id);
+        let (stdout, stderr) =
+            script.as_ref().map_or((&state.stdout, &state.stderr), |script| (&script.stdout, &script.stderr));
         let all = match request.file_descriptor() {
-            router::TaskExecStdioFileDescriptor::Stdout => state.stdout.clone(),
-            router::TaskExecStdioFileDescriptor::Stderr => state.stderr.clone(),
+            router::TaskExecStdioFileDescriptor::Stdout => stdout.clone(),
+            router::TaskExecStdioFileDescriptor::Stderr => stderr.clone(),
         };
         let rest = &all[usize::try_from(request.offset).unwrap().min(all.len())..];
         let cut = state.cuts.pop_front();
         let sent = &rest[..cut.unwrap_or(rest.len()).min(rest.len())];
         let chunk = |data: &[u8]| Ok(router::TaskExecStdioReadResponse { data: data.to_vec().into() });
         let broken = cut.map(|_| Err(Status::unavailable("the connection broke")));
-        sent.chunks(CHUNK).map(chunk).chain(broken).collect()
+        sent.chunks(CHUNK.max(sent.len() / 300)).map(chunk).chain(broken).collect()
     }
 
     /// Takes pieces from an offset on; what was taken before is skipped.
@@ -42,6 +46,11 @@ impl Service {
         Ok(())
     }
 
+    fn exit(&self, exec_id: &str) -> Option<ExitStatus> {
+        let state = self.state();
+        script(&state, exec_id).map_or(state.exit, |script| Some(ExitStatus::Code(script.code)))
+    }
+
     fn annotated<T>(&self, message: T) -> Response<T> {
         let mut response = Response::new(message);
         if let Some(reason) = self.state().end_trailer {
@@ -49,6 +58,13 @@ impl Service {
         }
         response
     }
+}
+
+/// The first script that fits the command's arguments.
+fn script(state: &State, exec_id: &str) -> Option<Script> {
+    let arguments = &state.started.iter().find(|started| started.exec_id == exec_id)?.command_args;
+    let fits = |text: &str| arguments.iter().any(|argument| argument.contains(text));
+    state.scripts.iter().find(|(text, _)| fits(text)).map(|(_, script)| script.clone())
 }
 
 #[tonic::async_trait]
@@ -81,7 +97,7 @@ impl TaskCommandRouter for Service {
         if self.state().hold_waits {
             std::future::pending::<()>().await;
         }
-        let exit_status = self.state().exit;
+        let exit_status = self.exit(&request.get_ref().exec_id);
         Ok(self.annotated(router::TaskExecWaitResponse { exit_status }))
     }
 
@@ -100,7 +116,7 @@ impl TaskCommandRouter for Service {
     ) -> Reply<router::TaskExecPollResponse> {
         use router::{task_exec_poll_response as poll, task_exec_wait_response as wait};
         self.enter_router("TaskExecPoll", &request)?;
-        let exit_status = self.state().exit.map(|exit| match exit {
+        let exit_status = self.exit(&request.get_ref().exec_id).map(|exit| match exit {
             wait::ExitStatus::Code(code) => poll::ExitStatus::Code(code),
             wait::ExitStatus::Signal(signal) => poll::ExitStatus::Signal(signal),
         });

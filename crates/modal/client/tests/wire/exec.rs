@@ -158,3 +158,32 @@ async fn single_writes_go_by_offset() {
     let error = exec.write_stdin(99, "gap".into(), false).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
 }
+
+#[tokio::test]
+async fn an_answer_of_the_file_tool_is_bounded() {
+    let fake = Fake::start().await;
+    let sandbox = sandbox(&client(&fake)).await;
+    fake.state().stdout = vec![b' '; (1 << 20) + 1];
+    let error = sandbox.stat("/a").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedReply);
+    assert!(error.message().contains("1048576"), "{error}");
+    assert_eq!(sandbox.read_file("/a").await.unwrap().len(), (1 << 20) + 1);
+}
+
+#[test]
+fn g9_a_runtime_that_shuts_down_is_an_error_and_no_panic() {
+    let ours = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(1).build().unwrap();
+    let (_fake, exec) = ours.block_on(async {
+        let fake = Fake::start().await;
+        let exec = command(&fake).await;
+        (fake, exec)
+    });
+    let gone = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let handle = gone.handle().clone();
+    drop(gone);
+    let _inside = handle.enter();
+    let mut giving = std::pin::pin!(exec.give_stdin("x".into()));
+    let polled = giving.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+    let std::task::Poll::Ready(Err(error)) = polled else { panic!("{polled:?}") };
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+}

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use openlattice_modal_client::{
-    Client, EndReason, ErrorKind, Generation, Gpu, ImageId, Retry, SandboxSpec, SandboxStatus, Secret,
+    Client, EndReason, ErrorKind, Generation, Gpu, ImageId, Retry, SandboxFilter, SandboxSpec, SandboxStatus,
+    Secret,
 };
+use openlattice_modal_proto::client::GenericResult;
+use openlattice_modal_proto::client::generic_result::GenericStatus;
 use openlattice_modal_proto::client::secret_source::Source;
 use tonic::Status;
 
@@ -85,4 +88,45 @@ async fn an_unanswered_create_is_not_called_safe_to_repeat() {
     fake.fail("SandboxCreateV2", [Status::already_exists("the name is taken")]);
     let error = client.create_sandbox(&app, &spec()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+}
+
+#[tokio::test]
+async fn g3_a_sandbox_that_ended_before_it_had_a_machine_is_not_a_missing_image() {
+    let fake = Fake::start().await;
+    let client = Client::new(config(&fake).with_sandbox_v2(false)).unwrap();
+    let exception = "the worker died".to_owned();
+    fake.state().never_scheduled =
+        Some(GenericResult { status: GenericStatus::InitFailure.into(), exception, ..Default::default() });
+    let error = client.create_sandbox(&app(&client).await, &spec()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+    assert!(error.to_string().contains("the worker died"), "{error}");
+}
+
+#[tokio::test]
+async fn g9_a_server_that_holds_no_wait_is_not_asked_in_a_tight_loop() {
+    let fake = Fake::start().await;
+    let made = sandbox(&client(&fake)).await;
+    let waiting = tokio::spawn({
+        let made = made.clone();
+        async move { made.wait().await }
+    });
+    for _ in 0..60 {
+        made.tags().await.unwrap();
+    }
+    let waits = fake.calls("SandboxWaitV2").len();
+    assert!(waits < 30, "{waits} waits in the time of 60 other calls");
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn a_list_whose_pages_do_not_move_on_is_refused() {
+    let fake = Fake::start().await;
+    let client = client(&fake);
+    sandbox(&client).await;
+    let app = app(&client).await;
+    assert_eq!(client.list_sandboxes(&app, &SandboxFilter::default()).await.unwrap().len(), 1);
+    fake.state().ignores_pages = true;
+    let error = client.list_sandboxes(&app, &SandboxFilter::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedReply);
+    assert_eq!(fake.calls("SandboxListV2").len(), 4, "two of the first list, two of the second");
 }
