@@ -117,7 +117,8 @@ impl ModalConfig {
     /// Lays what is set here over what was read.
     fn client_config(&self) -> Result<modal::Config> {
         let mut config = match (&self.base, self.tokens()?) {
-            (_, Some((id, secret))) => self.rebased(modal::Config::new(id, secret))?,
+            (Some(base), Some((id, secret))) => base.clone().with_tokens(id, secret),
+            (None, Some((id, secret))) => modal::Config::new(id, secret),
             (Some(base), None) => base.clone(),
             (None, None) => {
                 return Err(missing("no credentials", "set tokenId and tokenSecret, or use from_env"));
@@ -142,13 +143,6 @@ impl ModalConfig {
             config = config.with_root_certificates(pem.as_bytes());
         }
         Ok(config)
-    }
-
-    /// Keeps address and environment of what was read when only the tokens are replaced.
-    fn rebased(&self, fresh: modal::Config) -> Result<modal::Config> {
-        let Some(base) = &self.base else { return Ok(fresh) };
-        let fresh = fresh.with_server_url(&base.server_url()).map_err(Attempt(BUILD).failed())?;
-        Ok(fresh.with_environment(base.environment()))
     }
 
     fn tokens(&self) -> Result<Option<(String, String)>> {
@@ -204,6 +198,24 @@ mod tests {
         assert_eq!((error.kind(), error.subject()), (ErrorKind::InvalidArgument, Some(Subject::Provider)));
         assert!(ModalConfig::default().build().is_err());
         assert!(ModalConfig::new("a", "b").with_server_url("nowhere").build().is_err());
+    }
+
+    #[test]
+    fn m32_new_tokens_keep_all_else_that_was_read() {
+        let base = modal::Config::new("ak-old", "as-old")
+            .with_server_url("http://127.0.0.1:1")
+            .unwrap()
+            .with_environment("lab")
+            .with_image_builder_version("2025.06")
+            .with_sandbox_v2(false)
+            .with_max_throttle_wait(Duration::from_secs(7));
+        let read = format!("{base:?}");
+        let config = ModalConfig {
+            token_id: Some("ak-new".into()),
+            token_secret: Some("as-new".into()),
+            ..ModalConfig::from(base)
+        };
+        assert_eq!(format!("{:?}", config.client_config().unwrap()), read, "tokens are hidden in both");
     }
 
     #[test]

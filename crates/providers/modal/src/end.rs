@@ -17,14 +17,14 @@ const SETTLE: Duration = Duration::from_secs(30);
 pub(crate) async fn terminate(sandbox: &modal::Sandbox, attempt: Attempt) -> Result<()> {
     match sandbox.terminate().await {
         Ok(()) => {}
-        Err(error) if is_gone(&error) => return Ok(()),
+        Err(error) if is_gone(sandbox.id(), &error) => return Ok(()),
         // The state does not allow it: it has ended already, which the wait confirms.
         Err(error) if error.kind() == modal::ErrorKind::FailedPrecondition => {}
         Err(error) => return Err(safe(attempt.about(Subject::Sandbox)(error))),
     }
     match timeout(SETTLE, sandbox.wait()).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) if is_gone(&error) => Ok(()),
+        Ok(Err(error)) if is_gone(sandbox.id(), &error) => Ok(()),
         Ok(Err(error)) => Err(safe(attempt.about(Subject::Sandbox)(error))),
         Err(_) => {
             let text = format!("the sandbox still runs {} s after it was told to end", SETTLE.as_secs());
@@ -42,8 +42,19 @@ fn safe(error: Error) -> Error {
 }
 
 /// Says whether the server does not know the sandbox, or the id cannot be one of its ids.
-pub(crate) fn is_gone(error: &modal::Error) -> bool {
-    matches!(error.kind(), modal::ErrorKind::NotFound | modal::ErrorKind::InvalidArgument)
+pub(crate) fn is_gone(id: &str, error: &modal::Error) -> bool {
+    match error.kind() {
+        modal::ErrorKind::NotFound => true,
+        // Of an id that is well formed it says nothing: something else about the call was wrong.
+        modal::ErrorKind::InvalidArgument => !is_well_formed(id),
+        _ => false,
+    }
+}
+
+/// Says whether an id has the shape of Modal's, `sb-` and 22 or more letters and digits (protocol section 0.3).
+fn is_well_formed(id: &str) -> bool {
+    let rest = id.strip_prefix("sb-").unwrap_or_default();
+    rest.len() >= 22 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Gives a sandbox's end.
@@ -95,6 +106,15 @@ mod tests {
         past_deadline: bool,
     ) -> ExecStatus {
         exec_status(&modal::ExecEnd { status, killed_by, past_deadline })
+    }
+
+    #[test]
+    fn m18_only_an_id_of_another_shape_cannot_be_a_sandbox() {
+        assert!(is_well_formed("sb-0123456789abcdefghijAB"));
+        assert!(is_well_formed("sb-01KAZC6B6WYTT2B93BNYNKXJ7P"));
+        for id in ["", "x", "sb-", "sb-nobody", "im-0123456789abcdefghijAB", "sb-0123456789abcdefghij/B"] {
+            assert!(!is_well_formed(id), "{id}");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Starting commands.
 
-use openlattice::{Bytes, Error, ErrorKind, ExecId, ExecResult, ExecSpec, Result, SandboxId, Stdin, Subject};
+use openlattice::{
+    Bytes, Error, ErrorKind, ExecId, ExecResult, ExecSpec, Result, Retry, SandboxId, Stdin, Subject,
+};
 use openlattice_modal_client as modal;
 
 use crate::account::Account;
@@ -16,14 +18,17 @@ const ATTACH: Attempt = Attempt("attach");
 /// Starts a command whose spec was checked, and gives it its input.
 pub(crate) async fn start(account: &Account, id: &SandboxId, spec: ExecSpec) -> Result<ModalSession> {
     let sandbox = account.sandbox(id);
-    let exec_id =
-        spec.options.exec_id.clone().unwrap_or_else(|| ExecId::new(uuid::Uuid::new_v4().to_string()));
-    let command = command(account, &spec, &exec_id).await?;
+    let command = command(account, &spec).await?;
     let exec = match sandbox.exec(&command).await {
         Ok(exec) => exec,
         Err(error) => return Err(not_started(account, id, &spec, error).await),
     };
-    give_input(&exec, &spec.options.stdin).await.map_err(EXEC.about(Subject::Exec))?;
+    give_input(&exec, &spec.options.stdin).await.map_err(|error| {
+        let error = EXEC.about(Subject::Exec)(error);
+        // It runs: without an id of the caller's, repeating the call would start it a second time.
+        if command.id.is_none() { error.with_retry(Retry::Never) } else { error }
+    })?;
+    let exec_id = spec.options.exec_id.unwrap_or_else(|| ExecId::new(exec.id()));
     Ok(ModalSession::new(exec, id.clone(), exec_id))
 }
 
@@ -35,7 +40,7 @@ pub(crate) async fn attach(account: &Account, id: &SandboxId, exec_id: &ExecId) 
     Ok(ModalSession::new(exec, id.clone(), exec_id.clone()))
 }
 
-async fn command(account: &Account, spec: &ExecSpec, exec_id: &ExecId) -> Result<modal::ExecSpec> {
+async fn command(account: &Account, spec: &ExecSpec) -> Result<modal::ExecSpec> {
     let options = &spec.options;
     let variables = Variables::gather(account, &options.env, &options.secrets, EXEC).await?;
     Ok(modal::ExecSpec {
@@ -44,7 +49,7 @@ async fn command(account: &Account, spec: &ExecSpec, exec_id: &ExecId) -> Result
         secrets: variables.stored,
         timeout: options.timeout(),
         pty: options.pty.map(|size| modal::PtySize { rows: size.rows, cols: size.cols }),
-        id: Some(key::exec_id(exec_id)),
+        id: options.exec_id.as_ref().map(key::exec_id),
         ..modal::ExecSpec::new(spec.argv.iter().cloned())
     })
 }
@@ -89,21 +94,8 @@ async fn is_no_directory(account: &Account, id: &SandboxId, path: &str) -> bool 
 async fn give_input(exec: &modal::Exec, stdin: &Stdin) -> Result<(), modal::Error> {
     match stdin {
         Stdin::Open => Ok(()),
-        Stdin::Closed => feed(exec, Bytes::new()).await,
-        Stdin::Bytes(bytes) => feed(exec, bytes.clone()).await,
-    }
-}
-
-/// Sends all input and its end, in a task of its own: a command whose caller is gone must not wait for input for ever.
-pub(crate) async fn feed(exec: &modal::Exec, input: Bytes) -> Result<(), modal::Error> {
-    let exec = exec.clone();
-    let sent = tokio::spawn(async move { exec.write_stdin(0, input, true).await });
-    match sent.await {
-        Ok(Ok(())) => Ok(()),
-        // The command ended without reading its input, which is its right.
-        Ok(Err(error)) if error.kind() == modal::ErrorKind::FailedPrecondition => Ok(()),
-        Ok(Err(error)) => Err(error),
-        Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
+        Stdin::Closed => exec.give_stdin(Bytes::new()).await,
+        Stdin::Bytes(bytes) => exec.give_stdin(bytes.clone()).await,
     }
 }
 

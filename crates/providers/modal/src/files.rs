@@ -14,6 +14,11 @@ use openlattice_modal_client as modal;
 use crate::account::Account;
 use crate::error::Attempt;
 
+/// Directories below directories that a recursive listing follows.
+const DEPTH: usize = 256;
+/// The most entries of a recursive listing.
+const MOST_ENTRIES: usize = 1_000_000;
+
 /// Works through Modal's file tool.
 pub(crate) struct ModalFiles {
     account: Arc<Account>,
@@ -66,17 +71,7 @@ impl Files for ModalFiles {
     async fn list(&self, id: &SandboxId, path: &str, options: ListOptions) -> Result<Vec<FileInfo>> {
         let ListOptions { recursive } = options;
         let sandbox = self.account.sandbox(id);
-        let mut found = directory(&sandbox, path).await?;
-        if recursive {
-            let mut pending = directories(&found);
-            while let Some(path) = pending.pop() {
-                let below = directory(&sandbox, &path).await?;
-                pending.extend(directories(&below));
-                found.extend(below);
-            }
-            found.sort_by(|a, b| a.path.cmp(&b.path));
-        }
-        Ok(found)
+        if recursive { list_below(&sandbox, path).await } else { directory(&sandbox, path).await }
     }
 
     async fn stat(&self, id: &SandboxId, path: &str) -> Result<FileInfo> {
@@ -101,13 +96,43 @@ fn refuse_mode(options: WriteOptions) -> Result<()> {
     if mode.is_some() { Err(Error::unsupported("write file", "options.mode")) } else { Ok(()) }
 }
 
-async fn directory(sandbox: &modal::Sandbox, path: &str) -> Result<Vec<FileInfo>> {
-    let entries = sandbox.list_files(path).await.map_err(|error| failed("list files", error))?;
-    Ok(entries.into_iter().map(info).collect())
+async fn list_below(sandbox: &modal::Sandbox, path: &str) -> Result<Vec<FileInfo>> {
+    let mut todo = vec![(path.to_owned(), 0)];
+    let mut found = Vec::new();
+    while let Some((folder, depth)) = todo.pop() {
+        let entries = match directory(sandbox, &folder).await {
+            // It went away, or became something else, between two looks.
+            Err(error) if depth > 0 && error.subject() == Some(Subject::Path) => continue,
+            entries => entries?,
+        };
+        let folders = entries.iter().filter(|entry| entry.kind == FileKind::Directory && depth < DEPTH);
+        todo.extend(folders.map(|entry| (entry.path.clone(), depth + 1)));
+        found.extend(entries);
+        if found.len() > MOST_ENTRIES {
+            let text = format!("more than {MOST_ENTRIES} files are below {path:?}");
+            return Err(Error::new(ErrorKind::ResourceExhausted, "list files", text)
+                .with_subject(Subject::Path)
+                .with_hint("list its directories one by one"));
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
 }
 
-fn directories(entries: &[FileInfo]) -> Vec<String> {
-    entries.iter().filter(|entry| entry.kind == FileKind::Directory).map(|entry| entry.path.clone()).collect()
+/// Lists one directory. Paths are made here, from the directory's and the names: what a server says of them could lead in circles.
+async fn directory(sandbox: &modal::Sandbox, path: &str) -> Result<Vec<FileInfo>> {
+    let entries = sandbox.list_files(path).await.map_err(|error| failed("list files", error))?;
+    entries.into_iter().map(|entry| below(path, entry)).collect()
+}
+
+fn below(folder: &str, entry: modal::FileEntry) -> Result<FileInfo> {
+    let name = &entry.name;
+    if matches!(name.as_str(), "" | "." | "..") || name.contains(['/', '\0']) {
+        let text = format!("the server lists a file named {name:?} in {folder:?}");
+        return Err(Error::new(ErrorKind::Internal, "list files", text));
+    }
+    let path = format!("{}/{name}", folder.trim_end_matches('/'));
+    Ok(FileInfo { path, ..info(entry) })
 }
 
 fn info(entry: modal::FileEntry) -> FileInfo {
@@ -156,9 +181,8 @@ impl fmt::Debug for ModalFiles {
 mod tests {
     use super::*;
 
-    #[test]
-    fn m27_an_entry_keeps_its_time_and_permissions() {
-        let entry = modal::FileEntry {
+    fn entry() -> modal::FileEntry {
+        modal::FileEntry {
             name: "a".to_owned(),
             path: "/a".to_owned(),
             kind: modal::FileType::File,
@@ -169,9 +193,23 @@ mod tests {
             group: "root".to_owned(),
             modified_time: 1_700_000_000.25,
             symlink_target: None,
-        };
-        let info = info(entry);
+        }
+    }
+
+    #[test]
+    fn m27_an_entry_keeps_its_time_and_permissions() {
+        let info = info(entry());
         assert_eq!((info.kind, info.mode), (FileKind::File, 0o644));
         assert_eq!(info.modified_at.unix_millis(), 1_700_000_000_250);
+    }
+
+    #[test]
+    fn m27_a_path_is_made_of_the_directory_and_the_name() {
+        let named = |name: &str| modal::FileEntry { name: name.to_owned(), path: "/x".to_owned(), ..entry() };
+        assert_eq!(below("/", named("a")).unwrap().path, "/a");
+        assert_eq!(below("/tmp/b/", named("a")).unwrap().path, "/tmp/b/a");
+        for name in ["", ".", "..", "a/b", "/", "a\0"] {
+            assert_eq!(below("/tmp", named(name)).unwrap_err().kind(), ErrorKind::Internal, "{name:?}");
+        }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) async fn resolve(
     attempt: Attempt,
 ) -> Result<modal::ImageId> {
     let name = runtime.image.as_deref().unwrap_or(&account.default_image);
-    if name.starts_with("im-") {
+    if is_id(name) {
         return existing(account, name, attempt, Subject::Image).await;
     }
     let mut spec = modal::ImageSpec::from_registry(name);
@@ -25,6 +25,11 @@ pub(crate) async fn resolve(
     let app = account.app(attempt).await?;
     let log = |line: &str| tracing::debug!(image = name, line = line.trim_end(), "image build");
     account.client.build_image(app, &spec, log).await.map_err(|error| unresolved(name, error, attempt))
+}
+
+/// Says whether a name is the id of an image.
+pub(crate) fn is_id(name: &str) -> bool {
+    name.starts_with("im-")
 }
 
 /// Checks that an image of this id exists.

@@ -16,7 +16,7 @@ pub(crate) async fn run(account: &Account, id: &SandboxId) -> Result<SandboxInfo
     let (status, tags) = tokio::join!(sandbox.poll(), sandbox.tags());
     let status = match status {
         Ok(status) => status,
-        Err(error) if is_gone(&error) => {
+        Err(error) if is_gone(id.as_str(), &error) => {
             account.forget(id.as_str());
             return Ok(SandboxInfo::terminated(id.clone(), EndReason::Unknown, None));
         }

@@ -31,8 +31,7 @@ pub(crate) fn info(summary: modal::SandboxSummary) -> SandboxInfo {
             SandboxInfo { end: Some(sandbox_end(end)), ..SandboxInfo::new(id, SandboxState::Terminated) }
         }
     };
-    info.created_at =
-        Duration::try_from_secs_f64(summary.created_at).ok().map(|age| Timestamp::from(UNIX_EPOCH + age));
+    info.created_at = created_at(summary.created_at);
     info.image = Some(summary.image_id).filter(|image| !image.is_empty());
     // The name of a keyed sandbox is the provider's own.
     let keyed = summary.tags.contains_key(tag::KEY);
@@ -40,4 +39,23 @@ pub(crate) fn info(summary: modal::SandboxSummary) -> SandboxInfo {
     info.owner = owner::of(&summary.tags);
     info.tags = tag::of_caller(summary.tags);
     info
+}
+
+/// Reads seconds since 1970; nothing for a number that is no time.
+fn created_at(seconds: f64) -> Option<Timestamp> {
+    let age = Duration::try_from_secs_f64(seconds).ok()?;
+    UNIX_EPOCH.checked_add(age).map(Timestamp::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g3_a_time_of_making_that_is_none_is_left_out() {
+        assert_eq!(created_at(1.5).unwrap().unix_millis(), 1500);
+        for seconds in [-1.0, f64::NAN, f64::INFINITY, 1.8e19] {
+            assert_eq!(created_at(seconds), None, "{seconds}");
+        }
+    }
 }

@@ -57,7 +57,7 @@ async fn require_running(sandbox: &modal::Sandbox, id: &SandboxId, attempt: Atte
     match sandbox.poll().await {
         Ok(modal::SandboxStatus::Running) => Ok(()),
         Ok(modal::SandboxStatus::Ended(_)) => Err(missing(id, attempt)),
-        Err(error) if is_gone(&error) => Err(missing(id, attempt)),
+        Err(error) if is_gone(id.as_str(), &error) => Err(missing(id, attempt)),
         Err(error) => Err(refused(error, id, attempt)),
     }
 }

@@ -13,6 +13,7 @@ use crate::account::Account;
 use crate::capability::LONGEST_LIFE;
 use crate::error::Attempt;
 use crate::gpu;
+use crate::image;
 use crate::secret::Variables;
 use crate::{tag, volumes};
 
@@ -22,12 +23,30 @@ const USUAL_MILLI_CPU: u32 = 125;
 const USUAL_MEMORY_MIB: u32 = 128;
 
 /// Refuses what the shared check of the contract cannot know: rules of this provider.
-pub(crate) fn check(spec: &ProvisionSpec) -> Result<()> {
+pub(crate) fn check(spec: &ProvisionSpec, default_image: &str) -> Result<()> {
     if spec.key.is_some() && spec.name.is_some() {
         return Err(Error::unsupported("provision", "name")
             .with_hint("a key becomes the sandbox's name here; give one of the two"));
     }
-    tag::check("provision", &spec.tags)
+    tag::check("provision", &spec.tags)?;
+    let image = spec.runtime.image.as_deref().unwrap_or(default_image);
+    if spec.runtime.registry.is_some() && image::is_id(image) {
+        let message =
+            format_args!("is set, and {image:?} is the id of an image, which no registry is asked for");
+        return Err(Error::invalid("provision", "runtime.registry", message));
+    }
+    check_memory(&spec.resources)
+}
+
+/// Refuses a limit that Modal's unit cannot say without exceeding it.
+fn check_memory(asked: &Resources) -> Result<()> {
+    match asked.memory_limit_bytes {
+        Some(bytes @ ..MIB) => {
+            let message = format_args!("is {bytes}, and the least that can be asked for is {MIB}");
+            Err(Error::invalid("provision", "resources.memoryLimitBytes", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a spec whose image is known. Stored secrets and volumes are looked up on the way.
@@ -69,11 +88,12 @@ pub(crate) fn label(wanted: &mut modal::SandboxSpec, labels: BTreeMap<String, St
 }
 
 fn resources(asked: &Resources) -> modal::Resources {
-    // A limit is rounded down, so that it is never exceeded; a request is rounded up.
-    let limit = |bytes: u64| u32::try_from(bytes / MIB).unwrap_or(u32::MAX).max(1);
+    // A limit is rounded down, so that it is never exceeded; a request is rounded up, and at most the limit.
+    let limit = |bytes: u64| u32::try_from(bytes / MIB).unwrap_or(u32::MAX);
     let request = |bytes: u64| u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX);
     let memory_mib_max = asked.memory_limit_bytes.map(limit);
-    let memory_mib = asked.memory_request_bytes.map(request);
+    let most = memory_mib_max.unwrap_or(u32::MAX);
+    let memory_mib = asked.memory_request_bytes.map(|bytes| request(bytes).min(most));
     modal::Resources {
         milli_cpu: asked.cpu_request_millis.or(asked.cpu_limit_millis.map(|most| most.min(USUAL_MILLI_CPU))),
         milli_cpu_max: asked.cpu_limit_millis,
@@ -138,7 +158,7 @@ async fn find_volumes(
 
 #[cfg(test)]
 mod tests {
-    use openlattice::ErrorKind;
+    use openlattice::{ErrorKind, RegistryCredentials};
 
     use super::*;
     use crate::capability::{Service, declared};
@@ -146,11 +166,37 @@ mod tests {
     #[test]
     fn g4_a_key_with_a_name_is_refused() {
         let spec = ProvisionSpec::new("host").with_key("k").with_name("n");
-        let error = check(&spec).unwrap_err();
+        let error = check(&spec, "host").unwrap_err();
         assert_eq!((error.kind(), error.field()), (ErrorKind::Unsupported, Some("name")));
         let mut spec = ProvisionSpec::new("host");
         spec.tags.insert("openlattice_key".to_owned(), "x".to_owned());
-        assert_eq!(check(&spec).unwrap_err().field(), Some("tags"));
+        assert_eq!(check(&spec, "host").unwrap_err().field(), Some("tags"));
+    }
+
+    #[test]
+    fn g6_registry_credentials_for_an_image_id_are_refused() {
+        let mut spec = ProvisionSpec::new("im-1");
+        spec.runtime.registry =
+            Some(RegistryCredentials { username: "me".to_owned(), password: "hush".into() });
+        let error = check(&spec, "host").unwrap_err();
+        assert_eq!((error.kind(), error.field()), (ErrorKind::InvalidArgument, Some("runtime.registry")));
+        spec.runtime.image = None;
+        assert!(check(&spec, "im-1").is_err() && check(&spec, "debian").is_ok());
+    }
+
+    #[test]
+    fn g6_a_memory_limit_that_would_be_exceeded_is_refused() {
+        let with = |bytes| {
+            let mut spec = ProvisionSpec::new("host");
+            spec.resources.memory_limit_bytes = Some(bytes);
+            spec
+        };
+        let error = check(&with(MIB - 1), "host").unwrap_err();
+        assert_eq!(
+            (error.kind(), error.field()),
+            (ErrorKind::InvalidArgument, Some("resources.memoryLimitBytes"))
+        );
+        assert!(check(&with(MIB), "host").is_ok());
     }
 
     #[test]
@@ -164,6 +210,8 @@ mod tests {
         assert_eq!((sent.memory_mib_max, sent.memory_mib), (Some(100), Some(100)));
         assert_eq!((sent.milli_cpu_max, sent.milli_cpu), (Some(500), Some(125)));
         assert_eq!(resources(&Resources::default()), modal::Resources::default());
+        let tight = Resources { memory_request_bytes: Some(100 * MIB + 1), ..asked };
+        assert_eq!(resources(&tight).memory_mib, Some(100), "a request is at most the limit");
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl ModalProvider {
         from: Option<SnapshotRef>,
         attempt: Attempt,
     ) -> Result<SandboxInfo> {
-        plan::check(&spec)?;
+        plan::check(&spec, &self.account.default_image)?;
         let order = Order::new(spec, from, Arc::clone(&self.offer), attempt);
         provision::run(&self.account, order).await
     }

@@ -26,11 +26,13 @@ use crate::{gpu, image, list, made, owner, plan, setup, tag};
 const ATTEMPT: &str = "openlattice_attempt";
 /// How often a key that somebody else is using at the same moment is looked up again.
 const KEY_ROUNDS: u32 = 50;
+/// The pause between two looks at a key whose sandbox is being made, and what it grows to.
+const KEY_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_KEY_PAUSE: Duration = Duration::from_secs(5);
 /// How long a create call that nobody waits for may take to its answer; after that the sandbox is looked for by its label.
 const GRACE: Duration = Duration::from_secs(60);
 /// When a sandbox without an answer is looked for again.
 const LATER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(20), Duration::from_secs(120)];
-const KEY_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is to be made.
 pub(crate) struct Order {
@@ -116,17 +118,20 @@ async fn abandoned(made: Made, error: Error) -> Error {
     }
 }
 
-/// After a create call that may have been carried out without an answer: ends what carries the attempt's label, now and,
-/// since the server may still be at it, later.
+/// After a create call that failed: ends what carries the attempt's label. Whatever the error says, it may have come after the
+/// sandbox was made. Where the server may still be at it, or nothing can be ended now, this is done again later.
 async fn swept(account: &Arc<Account>, order: &Order, claim: Claim, error: Error) -> Error {
+    if !order.sent.load(Ordering::Acquire) {
+        return error;
+    }
     let unsure = matches!(
         error.kind(),
         ErrorKind::Cancelled | ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Internal
     );
-    if !unsure || !order.sent.load(Ordering::Acquire) {
+    let swept = sweep(account, claim.label()).await;
+    if !unsure && swept.is_ok() {
         return error;
     }
-    let swept = sweep(account, claim.label()).await;
     let account = Arc::clone(account);
     claim.pause();
     drop(tokio::spawn(async move {
@@ -169,12 +174,16 @@ async fn obtain(account: &Arc<Account>, order: &Order, label: &str) -> Result<Ma
         return create(account, order, None, label).await;
     };
     for _ in 0..KEY_ROUNDS {
+        let mut pause = KEY_PAUSE;
         loop {
             match find(account, &key, order.attempt, label).await? {
                 Found::Usable(made) => return Ok(*made),
                 Found::Nothing => break,
                 // A provision of this process with the same key hands it out or ends it; the next look tells which.
-                Found::Claimed => sleep(KEY_PAUSE).await,
+                Found::Claimed => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_KEY_PAUSE);
+                }
             }
         }
         match create(account, order, Some(&key), label).await {

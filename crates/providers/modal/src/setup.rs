@@ -102,7 +102,7 @@ async fn started(
     input: Bytes,
 ) -> Result<ExecResult, modal::Error> {
     let exec = sandbox.exec(command).await?;
-    crate::exec::feed(&exec, input).await?;
+    exec.give_stdin(input).await?;
     collect(&exec).await
 }
 

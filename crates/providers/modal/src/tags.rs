@@ -48,7 +48,7 @@ impl Tags for ModalTags {
 
 /// A server may call an id that it does not know malformed.
 fn explained(attempt: Attempt, id: &SandboxId, error: modal::Error) -> Error {
-    if is_gone(&error) {
+    if is_gone(id.as_str(), &error) {
         return Error::new(ErrorKind::NotFound, attempt.0, format!("no sandbox {id}"))
             .with_subject(Subject::Sandbox)
             .with_context("sandbox", id);

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use openlattice::{ComputeProvider, ErrorKind, ExecEnd, ProvisionSpec, Retry, SandboxId, Subject};
+use openlattice_modal_proto::client::GenericResult;
+use openlattice_modal_proto::client::generic_result::GenericStatus;
 use openlattice_modal_proto::task_command_router::task_exec_wait_response::ExitStatus;
 use tonic::Status;
 
@@ -74,6 +76,37 @@ async fn g5_an_unanswered_create_is_swept_up() {
 }
 
 #[tokio::test]
+async fn g5_a_sandbox_whose_create_reply_is_of_no_use_is_ended() {
+    let fake = Fake::start().await;
+    fake.state().bad_token_on_create = true;
+    let error = provider(&fake).provision(ProvisionSpec::new("host")).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::InvalidArgument, Retry::Never));
+    assert!(fake.state().created.len() == 1 && all_ended(&fake));
+}
+
+#[tokio::test]
+async fn g5_a_sandbox_without_a_task_is_ended() {
+    let fake = Fake::start().await;
+    let spec = ProvisionSpec::from_json(r#"{"gpu": {}}"#).unwrap();
+    for status in [Status::permission_denied("not yours"), Status::invalid_argument("no such task")] {
+        fake.fail("SandboxGetTaskId", [status]);
+        let error = provider(&fake).provision(spec.clone()).await.unwrap_err();
+        assert_eq!(error.subject(), None, "{error:?}");
+        assert!(all_ended(&fake));
+    }
+}
+
+#[tokio::test]
+async fn g3_an_end_before_the_machine_is_not_a_missing_image() {
+    let fake = Fake::start().await;
+    fake.state().never_scheduled =
+        Some(GenericResult { status: GenericStatus::InitFailure.into(), ..Default::default() });
+    let spec = ProvisionSpec::from_json(r#"{"gpu": {}}"#).unwrap();
+    let error = provider(&fake).provision(spec).await.unwrap_err();
+    assert_eq!((error.kind(), error.subject()), (ErrorKind::FailedPrecondition, None));
+}
+
+#[tokio::test]
 async fn g5_g9_a_dropped_provision_leaves_no_sandbox() {
     let fake = Fake::start().await;
     fake.state().hold_waits = true;
@@ -98,6 +131,21 @@ async fn m18_ending_an_unknown_sandbox_is_success() {
     provider.destroy(&made.id).await.unwrap();
     provider.destroy(&made.id).await.unwrap();
     assert!(all_ended(&fake));
+}
+
+#[tokio::test]
+async fn m19_only_of_an_id_that_cannot_be_one_is_an_invalid_argument_success() {
+    let fake = Fake::start().await;
+    let provider = provider(&fake);
+    let made = provider.provision(ProvisionSpec::new("host")).await.unwrap();
+    let refused = || fake.fail("SandboxTerminateV2", [Status::invalid_argument("bad request")]);
+    refused();
+    provider.destroy(&SandboxId::new("nobody")).await.unwrap();
+    refused();
+    assert_eq!(provider.destroy(&made.id).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    fake.fail("SandboxWaitV2", [Status::invalid_argument("bad request")]);
+    assert_eq!(provider.inspect(&made.id).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert!(!all_ended(&fake));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod fake;
 
 mod cleanup;
+mod files;
 mod owner;
 mod request;
 
