@@ -209,13 +209,13 @@ impl ModalClient for Service {
         self.state().created.last_mut().unwrap().sources = secret_sources;
         entered?;
         let (url, jwt) = self.access();
+        let token = if self.state().bad_token_on_create { "no\ttoken\n" } else { "sandbox-token" };
         let access = control::CommandRouterAccess { jwt, url };
         let reply = control::SandboxCreateV2Response {
             task_id: format!("ta-{sandbox_id}"),
             sandbox_id,
             command_router_access: self.state().access_on_create.then_some(access),
-            sandbox_token: if self.state().bad_token_on_create { "no\ttoken\n" } else { "sandbox-token" }
-                .to_owned(),
+            sandbox_token: token.to_owned(),
             ..Default::default()
         };
         Ok(Response::new(reply))
@@ -325,6 +325,17 @@ impl ModalClient for Service {
         Ok(Response::new(()))
     }
 
+    async fn sandbox_tags_get(
+        &self,
+        request: Request<control::SandboxTagsGetRequest>,
+    ) -> Reply<control::SandboxTagsGetResponse> {
+        self.sandbox_tags_get_v2(request).await
+    }
+
+    async fn sandbox_tags_set(&self, request: Request<control::SandboxTagsSetRequest>) -> Reply<()> {
+        self.sandbox_tags_set_v2(request).await
+    }
+
     async fn app_get_logs(&self, _: Request<control::AppGetLogsRequest>) -> Reply<Self::AppGetLogsStream> {
         Err(Status::unimplemented("app_get_logs"))
     }
@@ -360,8 +371,6 @@ impl ModalClient for Service {
         sandbox_get_tunnels_v2: control::SandboxGetTunnelsRequest => control::SandboxGetTunnelsResponse;
         sandbox_get_from_name: control::SandboxGetFromNameRequest => control::SandboxGetFromNameResponse;
         sandbox_get_from_name_v2: control::SandboxGetFromNameRequest => control::SandboxGetFromNameResponse;
-        sandbox_tags_get: control::SandboxTagsGetRequest => control::SandboxTagsGetResponse;
-        sandbox_tags_set: control::SandboxTagsSetRequest => ();
         sandbox_set_name: control::SandboxSetNameRequest => control::SandboxSetNameResponse;
         sandbox_create_connect_token: control::SandboxCreateConnectTokenRequest => control::SandboxCreateConnectTokenResponse;
         sandbox_create_connect_token_v2: control::SandboxCreateConnectTokenRequest => control::SandboxCreateConnectTokenResponse;

@@ -21,6 +21,7 @@ use openlattice_modal_proto::task_command_router::{
     TaskExecStartRequest, task_exec_wait_response::ExitStatus,
 };
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
@@ -101,6 +102,7 @@ pub struct State {
 pub struct Fake {
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
+    released: Arc<Notify>,
     serving: JoinHandle<()>,
 }
 
@@ -109,6 +111,7 @@ pub struct Fake {
 pub struct Service {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
+    released: Arc<Notify>,
 }
 
 impl Fake {
@@ -127,13 +130,14 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State { exit: Some(ExitStatus::Code(0)), ..State::default() }));
-        let service = Service { address, state: Arc::clone(&state) };
+        let released = Arc::new(Notify::new());
+        let service = Service { address, state: Arc::clone(&state), released: Arc::clone(&released) };
         let serving = server
             .add_service(ModalClientServer::new(service.clone()))
             .add_service(TaskCommandRouterServer::new(service))
             .serve_with_incoming(TcpListenerStream::new(listener));
         let serving = tokio::spawn(async move { serving.await.unwrap() });
-        Self { address, state, serving }
+        Self { address, state, released, serving }
     }
 
     pub fn url(&self) -> String {
@@ -152,6 +156,11 @@ impl Fake {
     /// The calls of a method so far.
     pub fn calls(&self, method: &str) -> Vec<Seen> {
         self.state().seen.iter().filter(|seen| seen.method == method).cloned().collect()
+    }
+
+    /// Lets the waits go on that were held.
+    pub fn release(&self) {
+        self.released.notify_waiters();
     }
 
     /// Refuses the router token in use from now on.

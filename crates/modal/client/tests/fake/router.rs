@@ -95,7 +95,7 @@ impl TaskCommandRouter for Service {
     ) -> Reply<router::TaskExecWaitResponse> {
         self.enter_router("TaskExecWait", &request)?;
         if self.state().hold_waits {
-            std::future::pending::<()>().await;
+            self.released.notified().await;
         }
         let exit_status = self.exit(&request.get_ref().exec_id);
         Ok(self.annotated(router::TaskExecWaitResponse { exit_status }))
