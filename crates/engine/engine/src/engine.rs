@@ -255,6 +255,15 @@ impl Engine {
         self.blocking(move |inner| inner.set_tags(&id, &tags)).await
     }
 
+    /// Makes a living sandbox whose owner is gone this process's own, and replaces the free text beside it; says whether it did.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown one.
+    pub async fn take_over(&self, id: &SandboxId, note: &str) -> Result<bool> {
+        let (id, note) = (id.clone(), note.to_owned());
+        self.blocking(move |inner| inner.take_over(&id, &note)).await
+    }
+
     /// Names an unnamed, living sandbox.
     ///
     /// # Errors

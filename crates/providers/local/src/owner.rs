@@ -1,26 +1,29 @@
 //! Processes as owners of sandboxes.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use openlattice::Owner;
 
 /// Describes the calling process; nothing where `/proc` does not tell.
 pub(crate) fn this_process() -> Option<Owner> {
     let pid = std::process::id();
-    Some(Owner {
-        host: read("/etc/machine-id").unwrap_or_default(),
-        boot: boot()?,
-        pid,
-        started: started(pid)?,
-    })
+    Some(Owner { host: host()?, boot: boot()?, pid, started: started(pid)? })
 }
 
-/// Whether the process still lives. One of another machine cannot be asked and counts as alive.
+/// Whether the process still lives. One of another machine or pid namespace cannot be asked and counts as alive.
 pub(crate) fn is_alive(owner: &Owner) -> bool {
-    if read("/etc/machine-id").unwrap_or_default() != owner.host {
+    if host().is_none_or(|host| host != owner.host) {
         return true;
     }
     boot().is_none_or(|boot| boot == owner.boot) && started(owner.pid) == Some(owner.started)
+}
+
+/// Where a process id means something: the machine, and the pid namespace on it, of which each container has its own.
+fn host() -> Option<String> {
+    let machine = read("/etc/machine-id").unwrap_or_default();
+    let namespace = fs::metadata("/proc/self/ns/pid").ok()?.ino();
+    Some(format!("{machine}-{namespace}"))
 }
 
 fn boot() -> Option<String> {
@@ -48,6 +51,11 @@ mod tests {
         let owner = this_process().unwrap();
         assert!(is_alive(&owner));
         assert!(!is_alive(&Owner { started: owner.started + 1, ..owner.clone() }));
-        assert!(!is_alive(&Owner { boot: "another".to_owned(), ..owner }));
+        assert!(!is_alive(&Owner { boot: "another".to_owned(), ..owner.clone() }));
+        let machine = owner.host.split('-').next().unwrap();
+        for host in [format!("{machine}-1"), machine.to_owned(), String::new()] {
+            let foreign = Owner { host, started: owner.started + 1, ..owner.clone() };
+            assert!(is_alive(&foreign), "a pid of another namespace says nothing here: {foreign:?}");
+        }
     }
 }

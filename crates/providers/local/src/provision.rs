@@ -156,6 +156,7 @@ impl Plan {
         found: engine::SandboxInfo,
     ) -> Result<Option<SandboxInfo>> {
         let found = self.settled(&provider.engine, found).await?;
+        let found = self.owned(&provider.engine, found).await?;
         let ended = match &found.state {
             engine::SandboxState::Ended(end) => Some(end.reason),
             _ => None,
@@ -184,6 +185,19 @@ impl Plan {
             found = engine.sandbox(&found.id).await.map_err(self.attempt.failed())?;
         }
         Ok(found)
+    }
+
+    /// Makes a sandbox whose owner is gone this process's own, where the spec wants it to belong to one: the next `gc` would end it.
+    async fn owned(&self, engine: &Engine, found: engine::SandboxInfo) -> Result<engine::SandboxInfo> {
+        let mut note = Note::read(&found.note);
+        let orphan = note.owner.as_ref().is_some_and(|owner| !owner::is_alive(owner));
+        let living = !matches!(found.state, engine::SandboxState::Ended(_));
+        if !(orphan && living && self.spec.attachment == Attachment::Bound && note.spec == self.digest) {
+            return Ok(found);
+        }
+        note.owner = owner::this_process();
+        engine.take_over(&found.id, &note.write()).await.map_err(self.attempt.failed())?;
+        engine.sandbox(&found.id).await.map_err(self.attempt.failed())
     }
 
     async fn make(&self, provider: &LocalProvider, id: Option<engine::SandboxId>) -> Result<SandboxInfo> {

@@ -6,7 +6,7 @@ use crate::{
     id::SandboxId,
     lifecycle::settle::settle,
     sandbox::{SandboxFilter, SandboxInfo},
-    store::{Phase, SandboxRow},
+    store::{Phase, Process, SandboxRow},
 };
 use std::collections::BTreeMap;
 
@@ -62,6 +62,14 @@ impl Inner {
             Ok(())
         } else {
             Err(Error::not_found(format!("no sandbox {id}")))
+        }
+    }
+
+    pub(crate) fn take_over(&self, id: &SandboxId, note: &str) -> Result<bool> {
+        let row = self.row(id)?;
+        match row.owner.filter(Process::is_gone) {
+            Some(gone) => self.store.set_owner(id, &gone, &Process::current()?, note),
+            None => Ok(false),
         }
     }
 

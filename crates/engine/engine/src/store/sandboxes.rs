@@ -164,6 +164,12 @@ impl Store {
         self.change("UPDATE sandboxes SET tags = ?2 WHERE id = ?1", params![id.as_str(), json(tags)])
     }
 
+    /// Gives a living one to an owner, with the text beside it, if it still belongs to the other one; false when it does not.
+    pub(crate) fn set_owner(&self, id: &SandboxId, from: &Process, to: &Process, note: &str) -> Result<bool> {
+        let sql = "UPDATE sandboxes SET owner = ?3, note = ?4 WHERE id = ?1 AND owner = ?2 AND state < 2";
+        self.change(sql, params![id.as_str(), from.to_text(), to.to_text(), note])
+    }
+
     /// Names a living, unnamed one; false when it is neither, `AlreadyExists` when the name is taken.
     pub(crate) fn set_name(&self, id: &SandboxId, name: &str) -> Result<bool> {
         let sql = "UPDATE sandboxes SET name = ?2 WHERE id = ?1 AND state < 2 AND name IS NULL";
