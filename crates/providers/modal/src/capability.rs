@@ -35,7 +35,7 @@ pub(crate) fn declared(service: Service) -> Capabilities {
         constraints: Constraints {
             gpu_types: gpu::known(),
             max_gpu_count: Some(gpu::MAX_COUNT),
-            gpu_fallback: false,
+            gpu_fallback: true,
         },
         runtime: RuntimeCapabilities {
             command: true,

@@ -18,12 +18,19 @@ pub(crate) fn known() -> Vec<GpuType> {
     KNOWN.iter().map(|name| GpuType::new(*name).expect("the known names are well formed")).collect()
 }
 
-/// Gives the request as Modal takes it, and a warning for a name that is not known.
-pub(crate) fn request(gpu: &Gpu) -> (modal::Gpu, Option<String>) {
-    let kind = gpu.gpu_type.as_ref().map_or(DEFAULT, GpuType::as_str).to_uppercase();
+/// Gives the requests as Modal takes them, in the order in which they are to be tried, each with a warning for a name that is not
+/// known. The wire has one type for a sandbox, so a list is tried one by one.
+pub(crate) fn requests(gpu: &Gpu) -> Vec<(modal::Gpu, Option<String>)> {
+    let first = gpu.gpu_type.as_ref().map_or(DEFAULT, GpuType::as_str);
+    let names = std::iter::once(first).chain(gpu.fallback.iter().map(GpuType::as_str));
+    names.map(|name| request(name, gpu.count_or_one())).collect()
+}
+
+fn request(name: &str, count: u32) -> (modal::Gpu, Option<String>) {
+    let kind = name.to_uppercase();
     let warning = (!KNOWN.contains(&kind.as_str()))
         .then(|| format!("GPU type {kind} is not one that is known here and was passed on as it is"));
-    (modal::Gpu { kind, count: gpu.count_or_one() }, warning)
+    (modal::Gpu { kind, count }, warning)
 }
 
 #[cfg(test)]
@@ -39,20 +46,20 @@ mod tests {
     #[test]
     fn m06_type_and_count_are_passed_on() {
         let gpu = Gpu { gpu_type: Some(GpuType::new("a100").unwrap()), count: Some(2), ..Gpu::default() };
-        assert_eq!(request(&gpu), (modal::Gpu { kind: "A100".to_owned(), count: 2 }, None));
+        assert_eq!(requests(&gpu), [(modal::Gpu { kind: "A100".to_owned(), count: 2 }, None)]);
     }
 
     #[test]
     fn m07_a_gpu_without_a_type_is_a_t4() {
-        let (gpu, _) = request(&Gpu::default());
-        assert_eq!((gpu.kind.as_str(), gpu.count), ("T4", 1));
+        let asked = requests(&Gpu::default());
+        assert_eq!((asked[0].0.kind.as_str(), asked[0].0.count), ("T4", 1));
     }
 
     #[test]
     fn an_unknown_type_is_passed_on_with_a_warning() {
         let gpu = Gpu { gpu_type: Some(GpuType::new("Z9000").unwrap()), ..Gpu::default() };
-        let (asked, warning) = request(&gpu);
+        let (asked, warning) = &requests(&gpu)[0];
         assert_eq!(asked.kind, "Z9000");
-        assert!(warning.unwrap().contains("Z9000"));
+        assert!(warning.as_ref().unwrap().contains("Z9000"));
     }
 }

@@ -68,6 +68,10 @@ async fn renew(account: &Account, id: &str) -> modal::Result<()> {
     let sandbox = account.client.sandbox(id);
     let _alone = account.labelling.lock().await;
     let mut tags = sandbox.tags().await?;
+    if owner::of(&tags).is_none() {
+        // It was detached since the round began.
+        return Ok(());
+    }
     owner::renew(&mut tags);
     sandbox.set_tags(&tags).await
 }

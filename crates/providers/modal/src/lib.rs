@@ -53,6 +53,7 @@ mod setup;
 mod snapshot;
 mod tag;
 mod tags;
+mod tailnet;
 mod volumes;
 
 /// The contract that the provider implements.

@@ -24,7 +24,7 @@ pub(crate) struct Made {
     pub(crate) info: SandboxInfo,
     /// Whether dropping this ends the sandbox: it does while this provision has the claim on it.
     claim: Option<Claim>,
-    /// Whether this process renews its lease.
+    /// Whether this provision made it.
     created_here: bool,
 }
 
@@ -45,13 +45,15 @@ impl Made {
         self
     }
 
+    /// Says whether this provision made it.
+    pub(crate) fn is_new(&self) -> bool {
+        self.created_here
+    }
+
     /// Hands the sandbox over.
     pub(crate) fn keep(mut self) -> SandboxInfo {
         self.claim = None;
         self.account.keep(&self.sandbox);
-        if self.created_here && self.info.owner.is_some() {
-            self.account.leases.hold(&self.account, self.sandbox.id());
-        }
         self.info.clone()
     }
 
@@ -60,6 +62,7 @@ impl Made {
         if self.claim.is_none() {
             return Ok(());
         }
+        self.account.leases.release(self.sandbox.id());
         end(&self.sandbox).await?;
         // Only now: a future dropped before leaves the rest to Drop.
         self.claim = None;
@@ -71,6 +74,7 @@ impl Drop for Made {
     fn drop(&mut self) {
         let (Some(claim), Ok(runtime)) = (self.claim.take(), Handle::try_current()) else { return };
         let sandbox = self.sandbox.clone();
+        self.account.leases.release(sandbox.id());
         drop(runtime.spawn(async move {
             let mut pause = FIRST_PAUSE;
             for _ in 0..TRIES {

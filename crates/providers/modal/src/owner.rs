@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use openlattice::Owner;
@@ -12,6 +13,8 @@ const HOST: &str = "openlattice_owner_host";
 const BOOT: &str = "openlattice_owner_boot";
 const PROCESS: &str = "openlattice_owner_process";
 const LEASE: &str = "openlattice_lease";
+/// Set on a sandbox that belongs to a process only until it is set up.
+pub(crate) const SETUP: (&str, &str) = ("openlattice_setup", "1");
 
 /// How long a lease holds; it is renewed three times as often.
 pub(crate) const LEASE_LENGTH: Duration = Duration::from_secs(15 * 60);
@@ -19,12 +22,7 @@ pub(crate) const LEASE_LENGTH: Duration = Duration::from_secs(15 * 60);
 /// Describes the calling process; nothing where `/proc` does not tell.
 pub(crate) fn this_process() -> Option<Owner> {
     let pid = std::process::id();
-    Some(Owner {
-        host: read("/etc/machine-id").unwrap_or_default(),
-        boot: boot()?,
-        pid,
-        started: started(pid)?,
-    })
+    Some(Owner { host: host()?, boot: boot()?, pid, started: started(pid)? })
 }
 
 /// Writes an owner and a fresh lease as labels.
@@ -55,10 +53,20 @@ pub(crate) fn of(tags: &BTreeMap<String, String>) -> Option<Owner> {
     })
 }
 
-/// Says whether the owner is gone: one of this machine by its process, another by its lease.
+/// Takes owner and lease off labels.
+pub(crate) fn remove(tags: &mut BTreeMap<String, String>) {
+    for name in [BOUND.0, HOST, BOOT, PROCESS, LEASE, SETUP.0] {
+        tags.remove(name);
+    }
+}
+
+/// Says whether the owner is gone: one that runs beside this process by its process, any other by its lease.
+///
+/// Beside means the same run of the same kernel, and the same pid namespace. A machine id alone would not do: containers often have
+/// none, and copies of one image share theirs.
 pub(crate) fn is_gone(owner: &Owner, tags: &BTreeMap<String, String>) -> bool {
-    if read("/etc/machine-id").unwrap_or_default() == owner.host {
-        return boot().is_some_and(|boot| boot != owner.boot || started(owner.pid) != Some(owner.started));
+    if boot().is_some_and(|boot| boot == owner.boot) && host().is_some_and(|host| host == owner.host) {
+        return started(owner.pid) != Some(owner.started);
     }
     let until = tags.get(LEASE).and_then(|text| text.parse::<u64>().ok());
     until.is_some_and(|until| until < now())
@@ -70,6 +78,13 @@ fn fresh_lease() -> String {
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Where a process id means something: the machine, and the pid namespace on it, of which each container has its own.
+fn host() -> Option<String> {
+    let machine = read("/etc/machine-id").unwrap_or_default();
+    let namespace = fs::metadata("/proc/self/ns/pid").ok()?.ino();
+    Some(format!("{machine}-{namespace}"))
 }
 
 fn boot() -> Option<String> {
@@ -94,13 +109,27 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn g5_an_owner_of_this_machine_is_judged_by_its_process() {
+    fn g5_an_owner_beside_this_process_is_judged_by_its_process() {
         let owner = this_process().unwrap();
         let tags = labels(&owner);
         assert_eq!(of(&tags).unwrap(), owner);
         assert!(!is_gone(&owner, &tags));
         assert!(is_gone(&Owner { started: owner.started + 1, ..owner.clone() }, &tags));
-        assert!(is_gone(&Owner { boot: "another".to_owned(), ..owner }, &tags));
+        // A container without a machine id, a copy of this machine, another container on it: the lease decides.
+        let mut tags = tags;
+        let foreign = |host: &str, boot: &str| Owner {
+            host: host.to_owned(),
+            boot: boot.to_owned(),
+            pid: 1,
+            started: 1,
+        };
+        let all = [foreign(&owner.host, "another"), foreign("-1", &owner.boot), foreign("", &owner.boot)];
+        assert!(all.iter().all(|owner| !is_gone(owner, &tags)));
+        tags.insert(LEASE.to_owned(), "1000".to_owned());
+        assert!(all.iter().all(|owner| is_gone(owner, &tags)));
+        assert!(!is_gone(&owner, &tags), "a late lease does not end what belongs to a process that is there");
+        remove(&mut tags);
+        assert!(tags.is_empty());
     }
 
     #[test]

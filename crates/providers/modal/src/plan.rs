@@ -12,7 +12,6 @@ use openlattice_modal_client as modal;
 use crate::account::Account;
 use crate::capability::LONGEST_LIFE;
 use crate::error::Attempt;
-use crate::gpu;
 use crate::image;
 use crate::secret::Variables;
 use crate::{tag, volumes};
@@ -65,7 +64,6 @@ pub(crate) async fn sandbox_spec(
     wanted.timeout = Duration::from_secs(spec.duration.max_seconds.unwrap_or(LONGEST_LIFE));
     wanted.idle_timeout = spec.duration.idle();
     wanted.resources = resources(&spec.resources);
-    wanted.gpu = spec.gpu.as_ref().map(|gpu| gpu::request(gpu).0);
     wanted.network = network(&spec.network, offer);
     wanted.ports = spec
         .network

@@ -26,6 +26,8 @@ use crate::{gpu, image, list, made, owner, plan, setup, tag};
 const ATTEMPT: &str = "openlattice_attempt";
 /// How often a key that somebody else is using at the same moment is looked up again.
 const KEY_ROUNDS: u32 = 50;
+/// How often a found sandbox may be ended by whoever made it before this is an error.
+const LOST_ROUNDS: u32 = 5;
 /// The pause between two looks at a key whose sandbox is being made, and what it grows to.
 const KEY_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_KEY_PAUSE: Duration = Duration::from_secs(5);
@@ -75,6 +77,21 @@ async fn make(
     order: &Order,
     reply: &mut oneshot::Sender<Result<Made>>,
 ) -> Result<Made> {
+    for _ in 0..LOST_ROUNDS {
+        if let Some(made) = make_once(account, order, reply).await? {
+            return Ok(made);
+        }
+    }
+    let text = "whoever made the key's sandbox ended it, again and again";
+    Err(Error::new(ErrorKind::Unavailable, order.attempt.0, text).with_retry(Retry::Safe { after: None }))
+}
+
+/// Makes or finds the sandbox and sets it up; nothing when it was found, and ended meanwhile by the provision that made it.
+async fn make_once(
+    account: &Arc<Account>,
+    order: &Order,
+    reply: &mut oneshot::Sender<Result<Made>>,
+) -> Result<Option<Made>> {
     let label = Uuid::new_v4().simple().to_string();
     let claim = account.claims.begin(&label);
     let mut obtaining = pin!(obtain(account, order, &label));
@@ -87,22 +104,70 @@ async fn make(
         },
         obtained = obtaining.as_mut() => obtained,
     };
-    let made = match obtained {
+    let mut made = match obtained {
         Ok(made) => made.claimed(claim),
         Err(error) => return Err(swept(account, order, claim, error).await),
     };
     if made.info.end.is_some() {
-        return Ok(made);
+        return Ok(Some(made));
     }
     let ready = tokio::select! {
         biased;
         () = reply.closed() => Err(given_up(order.attempt)),
-        ready = setup::run(&made.sandbox, &order.spec, order.attempt) => ready,
+        ready = set_up(account, &mut made, order) => ready,
     };
     match ready {
-        Ok(()) => Ok(made),
+        Err(error) if made.is_new() || error.subject() == Some(Subject::InitialCommand) => {
+            Err(abandoned(made, error).await)
+        }
+        _ if !made.is_new() && was_given_up(&made.sandbox).await => Ok(None),
+        Ok(()) => Ok(Some(made)),
         Err(error) => Err(abandoned(made, error).await),
     }
+}
+
+async fn set_up(account: &Arc<Account>, made: &mut Made, order: &Order) -> Result<()> {
+    setup::run(&made.sandbox, &order.spec, order.attempt).await?;
+    // A new sandbox has the right owner already, unless it had one only for this.
+    let settled = if made.is_new() { !is_temporary(&order.spec) } else { made.info.owner.is_none() };
+    if settled { Ok(()) } else { settle(account, made, order).await }
+}
+
+/// Says whether a sandbox of this spec belongs to this process until it is set up: a crash in between must not leave it for good.
+fn is_temporary(spec: &ProvisionSpec) -> bool {
+    spec.attachment == Attachment::Detached && setup::has_steps(spec)
+}
+
+/// Writes whom the sandbox belongs to from now on: nobody if it is to be detached, this process if its owner is gone.
+async fn settle(account: &Arc<Account>, made: &mut Made, order: &Order) -> Result<()> {
+    let failed = order.attempt.about(Subject::Sandbox);
+    let bound = owner_of(&order.spec, order.attempt)?;
+    let _alone = account.labelling.lock().await;
+    let mut tags = made.sandbox.tags().await.map_err(failed)?;
+    let Some(owner) = owner::of(&tags) else { return Ok(()) };
+    let gone = owner::is_gone(&owner, &tags);
+    if !(gone || bound.is_none() && tags.contains_key(owner::SETUP.0)) {
+        return Ok(());
+    }
+    owner::remove(&mut tags);
+    tags.extend(bound.iter().flat_map(owner::labels));
+    made.sandbox.set_tags(&tags).await.map_err(failed)?;
+    match &bound {
+        Some(_) => account.leases.hold(account, made.sandbox.id()),
+        None => account.leases.release(made.sandbox.id()),
+    }
+    made.info.owner = bound;
+    Ok(())
+}
+
+/// Says whether the provision that made a sandbox, perhaps in another process, has ended it or is about to.
+async fn was_given_up(sandbox: &modal::Sandbox) -> bool {
+    let (status, tags) = tokio::join!(sandbox.poll(), sandbox.tags());
+    let ended = match status {
+        Ok(status) => status != modal::SandboxStatus::Running,
+        Err(error) => error.kind() == modal::ErrorKind::NotFound,
+    };
+    ended || tags.is_ok_and(|tags| tags.contains_key(tag::FAILED))
 }
 
 fn given_up(attempt: Attempt) -> Error {
@@ -248,8 +313,13 @@ async fn create(account: &Arc<Account>, order: &Order, key: Option<&Key>, label:
     let mut wanted = plan::sandbox_spec(account, &order.offer, spec, image.clone(), attempt).await?;
     plan::label(&mut wanted, BTreeMap::from([(ATTEMPT.to_owned(), label.to_owned())]));
     let owner = owner_of(spec, attempt)?;
-    if let Some(owner) = &owner {
-        plan::label(&mut wanted, owner::labels(owner));
+    let temporary = if is_temporary(spec) { owner::this_process() } else { None };
+    if temporary.is_some() {
+        plan::label(&mut wanted, BTreeMap::from([(owner::SETUP.0.to_owned(), owner::SETUP.1.to_owned())]));
+    }
+    let holder = owner.as_ref().or(temporary.as_ref());
+    if let Some(holder) = holder {
+        plan::label(&mut wanted, owner::labels(holder));
     }
     if let Some(key) = key {
         wanted.name = Some(key.sandbox_name());
@@ -258,11 +328,46 @@ async fn create(account: &Arc<Account>, order: &Order, key: Option<&Key>, label:
     }
     let app = account.app(attempt).await?;
     order.sent.store(true, Ordering::Release);
-    let sandbox =
-        account.client.create_sandbox(app, &wanted).await.map_err(|error| refused(error, attempt))?;
+    let (sandbox, warnings) = create_with_gpu(account, order, app, wanted, label).await?;
+    if holder.is_some() {
+        account.leases.hold(account, sandbox.id());
+    }
     let mut info = info(&sandbox, spec, &image);
+    info.warnings.extend(warnings);
     info.owner = owner;
     Ok(Made::new(account, sandbox, info))
+}
+
+/// Makes the sandbox with the first type of GPU that is to be had, and gives the warnings about it.
+async fn create_with_gpu(
+    account: &Arc<Account>,
+    order: &Order,
+    app: &modal::App,
+    mut wanted: modal::SandboxSpec,
+    label: &str,
+) -> Result<(modal::Sandbox, Vec<String>)> {
+    let mut warnings = Vec::new();
+    let mut types = order.spec.gpu.as_ref().map(gpu::requests).unwrap_or_default().into_iter().peekable();
+    loop {
+        if let Some((gpu, warning)) = types.next() {
+            wanted.gpu = Some(gpu);
+            warnings.extend(warning);
+        }
+        let error = match account.client.create_sandbox(app, &wanted).await {
+            Ok(sandbox) => return Ok((sandbox, warnings)),
+            Err(error) => error,
+        };
+        // A server that asks to wait has not said that it has none.
+        let none_left = error.kind() == modal::ErrorKind::ResourceExhausted && error.retry_after().is_none();
+        let another = none_left && types.peek().is_some();
+        if !another {
+            return Err(refused(error, order.attempt));
+        }
+        // One without a machine may be left, and would have the name of the next.
+        sweep(account, label).await?;
+        let kind = wanted.gpu.as_ref().map(|gpu| gpu.kind.as_str()).unwrap_or_default();
+        warnings.push(format!("no GPU of type {kind} was to be had: {}", error.message()));
+    }
 }
 
 /// Gives this process for a sandbox that shall belong to it.
@@ -288,7 +393,6 @@ fn info(sandbox: &modal::Sandbox, spec: &ProvisionSpec, image: &modal::ImageId) 
     info.name = spec.name.clone();
     info.tags = spec.tags.clone();
     info.warnings = sandbox.warnings().to_vec();
-    info.warnings.extend(spec.gpu.as_ref().and_then(|gpu| gpu::request(gpu).1));
     info
 }
 

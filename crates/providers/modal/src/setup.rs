@@ -8,6 +8,7 @@ use openlattice_modal_client as modal;
 use crate::error::Attempt;
 use crate::exec::collect;
 use crate::key::setup_id;
+use crate::tailnet;
 
 /// How long a sandbox may take to become ready.
 const READY_LIMIT: Duration = Duration::from_secs(600);
@@ -15,6 +16,11 @@ const READY_LIMIT: Duration = Duration::from_secs(600);
 const TAILNET_LIMIT: Duration = Duration::from_secs(60);
 /// The most of a failed program's complaint that an error repeats.
 const COMPLAINT: usize = 500;
+
+/// Says whether there is anything to run.
+pub(crate) fn has_steps(spec: &ProvisionSpec) -> bool {
+    spec.readiness.is_some() || spec.network.tailscale_auth_key.is_some() || !spec.runtime.command.is_empty()
+}
 
 /// Runs all steps in order. Each has a fixed id per sandbox: a repeated provision with the same key attaches to the first run.
 pub(crate) async fn run(sandbox: &modal::Sandbox, spec: &ProvisionSpec, attempt: Attempt) -> Result<()> {
@@ -31,22 +37,21 @@ pub(crate) async fn run(sandbox: &modal::Sandbox, spec: &ProvisionSpec, attempt:
     Ok(())
 }
 
-/// Runs `tailscale up`. The key goes through standard input: it is in no argument, variable or file.
+/// Runs the tailnet's daemon where none runs, and `tailscale up`. The key goes through standard input: it is in no argument,
+/// variable or file.
 async fn join_tailnet(sandbox: &modal::Sandbox, key: &Secret, attempt: Attempt) -> Result<()> {
+    tailnet::start_daemon(sandbox, attempt).await?;
     let command = modal::ExecSpec {
         timeout: Some(TAILNET_LIMIT),
         id: Some(setup_id(sandbox.id(), "tailnet")),
         ..modal::ExecSpec::new(["tailscale", "up", "--auth-key=file:/dev/stdin"])
     };
     let input = Bytes::from(key.expose().to_owned());
-    let failed = |text: String| {
-        Error::new(ErrorKind::FailedPrecondition, attempt.0, text).with_subject(Subject::Tailnet)
-    };
     let result = match started(sandbox, &command, input).await {
         Ok(result) => result,
         Err(error) if is_refused(&error) => {
-            let hint = "the image must have the tailscale program and its daemon running";
-            return Err(failed(format!("cannot run tailscale up: {}", error.message())).with_hint(hint));
+            let text = format!("cannot run tailscale up: {}", error.message());
+            return Err(tailnet::failed(attempt, text).with_hint(tailnet::HINT));
         }
         Err(error) => return Err(attempt.about(Subject::Tailnet)(error)),
     };
@@ -54,14 +59,19 @@ async fn join_tailnet(sandbox: &modal::Sandbox, key: &Secret, attempt: Attempt) 
         return Ok(());
     }
     let complaint = redacted(&result.stderr_text(), key);
-    Err(failed(format!("tailscale up ended with {}: {complaint}", result.status.exit)))
+    Err(tailnet::failed(attempt, format!("tailscale up ended with {}: {complaint}", result.status.exit)))
 }
 
-/// Cuts a complaint short and takes the key out of it.
+/// Takes the key out of a complaint and cuts it short.
 fn redacted(text: &str, key: &Secret) -> String {
     let key = key.expose().trim();
     let clean = if key.is_empty() { text.to_owned() } else { text.replace(key, "<hidden>") };
-    clean.trim().chars().take(COMPLAINT).collect()
+    short(&clean)
+}
+
+/// Cuts a complaint short.
+pub(crate) fn short(text: &str) -> String {
+    text.trim().chars().take(COMPLAINT).collect()
 }
 
 async fn initial_command(sandbox: &modal::Sandbox, argv: &[String], attempt: Attempt) -> Result<()> {
@@ -85,7 +95,7 @@ async fn initial_command(sandbox: &modal::Sandbox, argv: &[String], attempt: Att
 }
 
 /// Says whether the command itself was refused, not the way to it.
-fn is_refused(error: &modal::Error) -> bool {
+pub(crate) fn is_refused(error: &modal::Error) -> bool {
     use modal::ErrorKind::{
         FailedPrecondition, InvalidArgument, PermissionDenied, ProgramNotExecutable, ProgramNotFound,
     };

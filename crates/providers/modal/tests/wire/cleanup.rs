@@ -8,8 +8,12 @@ use openlattice_modal_proto::client::generic_result::GenericStatus;
 use openlattice_modal_proto::task_command_router::task_exec_wait_response::ExitStatus;
 use tonic::Status;
 
-use crate::fake::Fake;
+use crate::fake::{Fake, Script};
 use crate::provider;
+
+/// What the file tool says of a socket.
+const ENTRY: &[u8] = br#"{"name":"tailscaled.sock","path":"/var/run/tailscale/tailscaled.sock","type":"other","size":0,"mode":438,
+    "permissions":"","owner":"root","group":"root","modified_time":0}"#;
 
 /// Waits until the fake has seen something; the suite's own time limit bounds it.
 async fn until(condition: impl Fn() -> bool) {
@@ -46,11 +50,13 @@ async fn m10_a_failing_initial_command_fails_provision_with_its_output() {
 #[tokio::test]
 async fn m11_the_tailnet_key_goes_through_standard_input_alone() {
     let fake = Fake::start().await;
+    let listens = Script { stdout: ENTRY.to_vec(), ..Script::default() };
+    fake.state().scripts = vec![("tailscaled.sock", listens)];
     let mut spec = ProvisionSpec::new("host");
     spec.network.tailscale_auth_key = Some("tskey-hush".into());
     provider(&fake).provision(spec.clone()).await.unwrap();
     assert_eq!(fake.state().stdin, b"tskey-hush");
-    let started = fake.state().started[0].clone();
+    let started = fake.state().started.last().unwrap().clone();
     assert_eq!(started.command_args[..2], ["tailscale", "up"]);
     assert!(!started.command_args.concat().contains("hush") && started.secret_sources.is_empty());
     assert!(!all_ended(&fake));

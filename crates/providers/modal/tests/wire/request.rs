@@ -36,6 +36,27 @@ async fn m06_m07_a_gpu_is_passed_on_and_is_a_t4_without_a_type() {
 }
 
 #[tokio::test]
+async fn m06_types_of_a_gpu_are_tried_in_order() {
+    let fake = Fake::start().await;
+    let spec = r#"{"gpu": {"type": "H100", "count": 2, "fallback": ["A100", "T4"]}, "key": "k"}"#;
+    let spec = ProvisionSpec::from_json(spec).unwrap();
+    fake.fail("SandboxCreate", [Status::resource_exhausted("no H100 is free")]);
+    fake.fail("SandboxGetTaskId", [Status::resource_exhausted("no A100 is free")]);
+    let made = provider(&fake).provision(spec.clone()).await.unwrap();
+    assert_eq!(made.warnings.len(), 2, "{:?}", made.warnings);
+    assert!(made.warnings[0].contains("H100") && made.warnings[1].contains("A100"));
+    let created = fake.state().created.clone();
+    let types: Vec<_> = created.iter().map(|one| (gpu(&one.definition).0, one.ended)).collect();
+    assert_eq!(types, [("A100".to_owned(), true), ("T4".to_owned(), false)], "what got no machine is ended");
+
+    let fake = Fake::start().await;
+    fake.fail("SandboxCreate", [Status::permission_denied("no GPUs for you")]);
+    let error = provider(&fake).provision(spec).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    assert_eq!(fake.calls("SandboxCreate").len(), 1, "another failure is not about the type");
+}
+
+#[tokio::test]
 async fn m08_m09_life_time_and_directory_are_the_sandbox_s() {
     let spec = r#"{"duration": {"maxSeconds": 600, "idleSeconds": 60}, "runtime": {"workdir": "/srv"}}"#;
     let asked = created(spec).await.definition;
