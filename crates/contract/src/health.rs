@@ -33,3 +33,20 @@ impl Health {
         Self::unhealthy(format!("unreachable: {why}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m25_m26_a_report_has_the_known_json_shape() {
+        let good = Health::healthy(std::time::Duration::from_millis(12));
+        let text = serde_json::to_string(&good).unwrap();
+        assert_eq!(text, r#"{"healthy":true,"latencyMs":12}"#);
+        assert_eq!(serde_json::from_str::<Health>(&text).unwrap(), good);
+        let bad = serde_json::to_string(&Health::unreachable("no route")).unwrap();
+        assert_eq!(bad, r#"{"healthy":false,"message":"unreachable: no route"}"#);
+        let error = serde_json::from_str::<Health>(r#"{"healthy":true,"latency":1}"#).unwrap_err();
+        assert!(error.to_string().contains("`latency`"), "{error}");
+    }
+}

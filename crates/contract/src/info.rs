@@ -160,3 +160,18 @@ pub struct GcReport {
     /// The sandboxes that were ended because their owner is gone.
     pub ended: Vec<SandboxId>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g5_a_report_of_gc_has_the_known_json_shape() {
+        let report = GcReport { ended: vec!["sb-1".into()] };
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(text, r#"{"ended":["sb-1"]}"#);
+        assert_eq!(serde_json::from_str::<GcReport>(&text).unwrap(), report);
+        assert_eq!(serde_json::from_str::<GcReport>("{}").unwrap(), GcReport::default());
+        assert!(serde_json::from_str::<GcReport>(r#"{"terminated":[]}"#).is_err());
+    }
+}

@@ -157,6 +157,9 @@ impl<N: Into<String>, V: Into<Secret>> FromIterator<(N, V)> for Env {
 }
 
 /// Says where secret environment variables come from.
+///
+/// Where several name the same variable, [`Values`](Self::Values) win over [`Named`](Self::Named) ones, wherever they stand in the list;
+/// among those of one kind the later wins. Both win over plain variables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum SecretSource {
