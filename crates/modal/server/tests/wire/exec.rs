@@ -286,10 +286,59 @@ async fn streams_go_nowhere_when_asked() {
     stage.end().await;
 }
 
+/// A terminal of a size and a kind.
+fn terminal(rows: u32, columns: u32) -> Option<client::PtyInfo> {
+    let mut info =
+        client::PtyInfo { enabled: true, winsz_rows: rows, winsz_cols: columns, ..Default::default() };
+    (info.env_term, info.env_colorterm) = ("vt100".to_owned(), "truecolor".to_owned());
+    Some(info)
+}
+
+#[tokio::test]
+async fn m12_a_terminal_is_given_as_the_wire_asks_for_it() {
+    let Some(mut stage) = Stage::new().await else { return };
+    let script = "stty size; echo $TERM $COLORTERM; echo err >&2; read line; echo \"<$line>\"; exit 3";
+    let mut request = stage.request(&["sh", "-c", script]);
+    (request.pty_info, request.env) = (terminal(50, 132), [("COLORTERM".into(), "own".into())].into());
+    let id = request.exec_id.clone();
+    stage.router.task_exec_start(request).await.unwrap();
+    stage.write(&id, 0, "typed\n", false).await.unwrap();
+    assert_eq!(stage.wait(&id).await, ExitStatus::Code(3));
+    let screen = String::from_utf8(stage.read(&id, OUT, 0).await).unwrap();
+    // What is typed shows as soon as it comes.
+    let mut lines: Vec<&str> = screen.split_terminator("\r\n").collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["50 132", "<typed>", "err", "typed", "vt100 own"]);
+    assert_eq!(stage.read(&id, ERR, 0).await, b"");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn m12_the_end_of_input_is_typed_and_a_terminal_that_is_not_enabled_is_none() {
+    let Some(mut stage) = Stage::new().await else { return };
+    let mut request = stage.request(&["sh", "-c", "stty size; cat"]);
+    request.pty_info = terminal(0, 0);
+    let id = request.exec_id.clone();
+    stage.router.task_exec_start(request).await.unwrap();
+    stage.write(&id, 0, "", true).await.unwrap();
+    assert_eq!(stage.wait(&id).await, ExitStatus::Code(0));
+    assert_eq!(stage.read(&id, OUT, 0).await, b"24 80\r\n");
+    let mut request = stage.request(&["sh", "-c", "[ -t 1 ] || echo none"]);
+    request.pty_info = Some(client::PtyInfo { pty_type: 2, ..Default::default() });
+    let id = request.exec_id.clone();
+    stage.router.task_exec_start(request).await.unwrap();
+    assert_eq!(stage.read(&id, OUT, 0).await, b"none\n");
+    stage.end().await;
+}
+
 #[tokio::test]
 async fn what_is_not_offered_in_exec_is_refused() {
     let Some(mut stage) = Stage::new().await else { return };
     let table = [
+        (
+            proto::TaskExecStartRequest { pty_info: terminal(70_000, 80), ..stage.request(&["true"]) },
+            Code::InvalidArgument,
+        ),
         (
             proto::TaskExecStartRequest { container_id: "x".into(), ..stage.request(&["true"]) },
             Code::Unimplemented,
