@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use openlattice::{
-    Attachment, Capabilities, ComputeProvider, ExecSpec, Network, OnDrop, PortSpec, ProvisionSpec, SandboxId,
-    SandboxInfo, Signal, Stdin,
+    Attachment, Capabilities, ComputeProvider, ExecCapabilities, ExecSpec, Network, OnDrop, PortSpec,
+    ProvisionSpec, SandboxId, SandboxInfo, Signal, Stdin,
 };
 
 use super::report::Report;
@@ -60,7 +60,10 @@ impl Run {
         let terminal = self.terminal.terminal()?;
         let provider = context.provider().await?;
 
-        self.bind(&mut spec, provider.capabilities());
+        let offer = provider.capabilities();
+        // What the command cannot have is known before there is a node.
+        offer.check_exec(&self.exec_spec(terminal.as_ref(), &offer.exec))?;
+        self.bind(&mut spec, offer);
         let spec_ports = spec.network.ports.clone();
         let (info, interrupted) = match provision(&*provider, spec, &mut signals).await? {
             Provisioned::Made(info, interrupted) => (info, interrupted),
@@ -106,16 +109,20 @@ impl Run {
         terminal: Option<Terminal>,
     ) -> Result<Ending> {
         let offer = &provider.capabilities().exec;
+        let session = provider.exec(id, self.exec_spec(terminal.as_ref(), offer)).await?;
+        live::follow(session.as_ref(), signals, terminal, offer).await
+    }
+
+    fn exec_spec(&self, terminal: Option<&Terminal>, offer: &ExecCapabilities) -> ExecSpec {
         let mut spec = ExecSpec::new(self.command.clone()).with_stdin(Stdin::Open);
-        spec.options.pty = terminal.as_ref().map(Terminal::size);
+        spec.options.pty = terminal.map(Terminal::size);
         if let Some(timeout) = self.timeout {
             spec = spec.with_timeout(timeout);
         }
         if offer.kill_on_drop {
             spec.options.on_drop = OnDrop::Kill;
         }
-        let session = provider.exec(id, spec).await?;
-        live::follow(session.as_ref(), signals, terminal, offer).await
+        spec
     }
 }
 

@@ -208,6 +208,10 @@ fn not_started(spec: &ExecSpec, refusal: Refusal) -> Error {
         Refusal::Agent { errno: Errno::NOSPC, stage: stage::TERMINAL } => {
             (ErrorKind::ResourceExhausted, "the sandbox has no terminal left: it has 256 at most".to_owned())
         }
+        Refusal::Agent { errno: Errno::ACCESS | Errno::PERM | Errno::NOENT, stage: stage::TERMINAL } => (
+            ErrorKind::FailedPrecondition,
+            "the sandbox gives no terminal: somebody in it has closed its /dev/pts".to_owned(),
+        ),
         Refusal::Old => return terminal::too_old().with_source(refusal),
         Refusal::Agent { stage: stage::CWD, .. } => {
             let workdir = spec.workdir.as_deref().unwrap_or("the sandbox's own");

@@ -374,6 +374,14 @@ async fn m12_a_terminal_is_given_resized_and_refused() {
     );
     let unknown = store.engine.resize(&id, &ExecId::parse("unknown").unwrap(), size).await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
+    store.sh(&id, "chmod 0 /dev/pts/ptmx").await.ok();
+    let mut spec = command(&["true"]);
+    spec.terminal = Some(size);
+    let closed = store.engine.exec(&id, spec).await.unwrap_err();
+    assert!(
+        closed.kind() == ErrorKind::FailedPrecondition && closed.to_string().contains("/dev/pts"),
+        "{closed}"
+    );
     store.close().await;
 }
 
