@@ -50,6 +50,7 @@ pub trait ComputeProvider: fmt::Debug + Send + Sync + 'static {
     /// - An image that does not exist is `NotFound` with subject `Image`.
     /// - Without `runtime.image` the provider's default image is used.
     /// - `runtime.workdir` and `env` hold for all commands.
+    /// - A volume has what other sandboxes have written into it; one that does not exist is `NotFound` with subject `Volume`.
     /// - `runtime.command` runs in the new sandbox; when it fails, provision fails with `FailedPrecondition`, subject
     ///   `InitialCommand` and its output in [`Error::output`](crate::Error::output), and leaves no sandbox.
     /// - `readiness` is waited for after that command: it is about the sandbox, and about what the command started. A probe is tried

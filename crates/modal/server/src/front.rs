@@ -67,6 +67,24 @@ impl Front {
     }
 }
 
+/// Names a call that the services do not know, whose answer says nothing otherwise.
+fn name_unknown(mut answer: http::Response<Body>, method: &str) -> http::Response<Body> {
+    let unimplemented = answer.headers().get("grpc-status").is_some_and(|status| status == "12");
+    if unimplemented && !answer.headers().contains_key("grpc-message") {
+        let text = format!("{method} is not supported by this server: see what differs from Modal");
+        if let Ok(text) = HeaderValue::try_from(text) {
+            answer.headers_mut().insert("grpc-message", text);
+        }
+    }
+    answer
+}
+
+/// The letters and digits of a call's name.
+fn name_of(path: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    name.chars().filter(char::is_ascii_alphanumeric).take(64).collect()
+}
+
 /// Keeps an error text short enough for clients' bounds on headers, whatever long value of the request it repeats.
 fn shorten_message(mut answer: http::Response<Body>) -> http::Response<Body> {
     if let Some(text) = answer.headers().get("grpc-message")
@@ -105,6 +123,7 @@ impl Service<http::Request<Body>> for Front {
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
         }
+        let method = name_of(request.uri().path());
         let answer = match self.dispatch(request) {
             Ok(answer) => answer,
             Err(status) => return Box::pin(std::future::ready(Ok(status.into_http()))),
@@ -112,7 +131,9 @@ impl Service<http::Request<Body>> for Front {
         Box::pin(async move {
             tokio::select! {
                 biased;
-                answer = answer => answer.map(|answer| shorten_message(trailers::attach(answer))),
+                answer = answer => answer.map(|answer| {
+                    shorten_message(trailers::attach(name_unknown(answer, &method)))
+                }),
                 () = Deadline::passed(deadline) => Ok(Deadline::status().into_http()),
             }
         })

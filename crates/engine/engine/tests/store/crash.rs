@@ -3,7 +3,7 @@
 use crate::support::{Store, able, agent_pid, command, names, outcome, text};
 use openlattice_engine::{
     EndReason, Engine, EngineConfig, ExecEnd, ExecId, OutputStream, Owner, SandboxFilter, SandboxId,
-    SandboxInfo, SandboxSpec, SandboxState, SnapshotSpec,
+    SandboxInfo, SandboxSpec, SandboxState, SnapshotSpec, VolumeMount, VolumeSpec,
 };
 use std::{
     io::{BufRead, BufReader},
@@ -28,6 +28,7 @@ fn front() {
             "create" => create_for_ever(&engine).await,
             "churn" => churn(&engine).await,
             "snapshot" => snapshot_for_ever(&engine).await,
+            "volumes" => volumes_for_ever(&engine).await,
             other => panic!("no task {other}"),
         }
     });
@@ -86,6 +87,14 @@ async fn snapshot_for_ever(engine: &Engine) {
     say("ready");
     loop {
         engine.snapshot(&id, SnapshotSpec::default()).await.unwrap();
+    }
+}
+
+async fn volumes_for_ever(engine: &Engine) {
+    say("ready");
+    loop {
+        let volume = engine.create_volume(VolumeSpec::default()).await.unwrap();
+        engine.remove_volume(&volume.id).await.unwrap();
     }
 }
 
@@ -203,6 +212,36 @@ async fn a_snapshot_killed_midway_leaves_the_sandbox_running() {
     let rest: Vec<_> =
         names(&store.path().join("layers")).into_iter().filter(|name| name.starts_with(".tmp")).collect();
     assert!(rest.is_empty(), "{rest:?}");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_front_killed_while_it_changes_volumes_leaves_whole_ones() {
+    let Some(store) = Store::open().await else { return };
+    for round in 0..8 {
+        let mut front = Front::start(&store.path(), "volumes");
+        front.hear();
+        tokio::time::sleep(Duration::from_millis(3 + 3 * round)).await;
+        front.kill();
+        let known = store.again().await.volumes(None).await.unwrap();
+        let ids: Vec<_> = known.iter().map(|volume| volume.id.to_string()).collect();
+        let folders = names(&store.path().join("volumes"));
+        assert!(folders.iter().all(|folder| ids.contains(folder)), "{folders:?} of {ids:?}");
+        for volume in known {
+            let mut spec = SandboxSpec::default();
+            spec.volumes = vec![VolumeMount {
+                volume: volume.id.clone(),
+                path: "/data".to_owned(),
+                read_only: false,
+                sub_path: None,
+            }];
+            let id = store.engine.create(spec).await.unwrap().id;
+            assert_eq!(store.sh(&id, "touch /data/x; stat -c %u:%a /data").await.ok(), "0:755\n");
+            store.engine.remove(&id).await.unwrap();
+            store.engine.remove_volume(&volume.id).await.unwrap();
+        }
+    }
+    assert_eq!(names(&store.path().join("volumes")), Vec::<String>::new());
     store.close().await;
 }
 

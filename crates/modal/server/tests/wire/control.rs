@@ -198,3 +198,17 @@ async fn what_is_not_offered_says_so() {
     assert!(listed.is_empty(), "a refused definition leaves nothing");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_call_that_is_not_known_is_refused_by_its_name() {
+    let store = Store::new();
+    let server = store.open().await;
+    let mut client = tonic::client::Grpc::new(server.channel().await);
+    client.ready().await.unwrap();
+    let path = http::uri::PathAndQuery::from_static("/modal.client.ModalClient/VolumePutFiles2");
+    let codec = tonic_prost::ProstCodec::<(), ()>::default();
+    let status = client.unary(tonic::Request::new(()), path, codec).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unimplemented);
+    assert!(status.message().starts_with("VolumePutFiles2 is not supported"), "{status:?}");
+    server.stop().await;
+}

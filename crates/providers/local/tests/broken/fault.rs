@@ -51,6 +51,10 @@ pub(crate) enum Fault {
     DropsTerminal,
     /// A terminal's new size is not passed on.
     IgnoresResize,
+    /// A volume that is to be read only can be written.
+    IgnoresReadOnly,
+    /// Tags that are set are added to those that are there.
+    AddsTags,
     /// A timeout shows as a signal.
     HidesTimeout,
     /// A kill for want of memory shows as a signal.
@@ -108,7 +112,7 @@ pub(crate) enum Notice {
 pub(crate) type Breach = (Fault, &'static str, &'static str, Notice);
 
 /// Every fault.
-pub(crate) const BREACHES: [Breach; 45] = [
+pub(crate) const BREACHES: [Breach; 47] = [
     (JoinsArguments, "G1", "g1_", Notice::Sees),
     (ReplacesBytes, "G2", "g2_output_is_bytes", Notice::Sees),
     (IgnoresOffset, "G2", "g2_reading_goes_on", Notice::Sees),
@@ -134,6 +138,8 @@ pub(crate) const BREACHES: [Breach; 45] = [
     (IgnoresReadiness, "G6", "m04_a_readiness", Notice::Sees),
     (OnlySaysPolicyChanged, "G6", "g6_a_change_of_policy", Notice::Sees),
     (MovesPorts, "G6", "m28_a_published_port", Notice::Sees),
+    (IgnoresReadOnly, "G6", "m04_a_read_only_volume", Notice::Sees),
+    (AddsTags, "G6", "m20_tags_that_are_set", Notice::Sees),
     (HidesTimeout, "G7", "m15_a_timeout_kills", Notice::Sees),
     (HidesMemoryKill, "G7", "g7_a_memory_kill", Notice::Sees),
     (HidesSandboxEnd, "G7", "g7_the_end_of_the_sandbox", Notice::Sees),

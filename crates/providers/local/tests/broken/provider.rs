@@ -1,11 +1,12 @@
 //! A provider around a good one, broken in one chosen way.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openlattice::{
     Attachment, Capabilities, ComputeProvider, Error, ErrorKind, ExecId, ExecSession, ExecSpec, Extensions,
     Files, GcReport, Health, ListFilter, Network, OnDrop, OutputReader, OutputStream, ProvisionSpec, Result,
-    SandboxId, SandboxInfo, SandboxState, SnapshotRef, SnapshotSpec, async_trait,
+    SandboxId, SandboxInfo, SandboxState, SnapshotRef, SnapshotSpec, Tags, async_trait,
 };
 
 use crate::fault::Fault;
@@ -37,6 +38,11 @@ impl Broken {
         }
         if let Some(network) = extensions.get::<dyn Network>() {
             extensions = extensions.with::<dyn Network>(Arc::new(BrokenNetwork { inner: network, fault }));
+        }
+        if fault == Fault::AddsTags
+            && let Some(tags) = extensions.get::<dyn Tags>()
+        {
+            extensions = extensions.with::<dyn Tags>(Arc::new(AddedTags(tags)));
         }
         Self { inner, claims, extensions, fault }
     }
@@ -88,6 +94,7 @@ impl ComputeProvider for Broken {
             Fault::IgnoresKey => spec.key = None,
             Fault::IgnoresReadiness => spec.readiness = None,
             Fault::IgnoresPidsLimit => spec.resources.pids_limit = None,
+            Fault::IgnoresReadOnly => spec.volumes.iter_mut().for_each(|volume| volume.read_only = false),
             Fault::DropsWhatItCannot => {
                 spec.gpu = None;
                 spec.network.ports.clear();
@@ -180,5 +187,22 @@ impl ComputeProvider for Broken {
             }
         }
         Ok(report)
+    }
+}
+
+/// Tags that are added where they should replace.
+#[derive(Debug)]
+struct AddedTags(Arc<dyn Tags>);
+
+#[async_trait]
+impl Tags for AddedTags {
+    async fn get(&self, id: &SandboxId) -> Result<BTreeMap<String, String>> {
+        self.0.get(id).await
+    }
+
+    async fn set(&self, id: &SandboxId, tags: BTreeMap<String, String>) -> Result<()> {
+        let mut all = self.0.get(id).await?;
+        all.extend(tags);
+        self.0.set(id, all).await
     }
 }
