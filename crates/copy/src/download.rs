@@ -147,9 +147,16 @@ impl Download {
     }
 
     async fn copy(&self, item: Item) -> Result<()> {
-        let mut content = self.files.read_stream(&item.path).await?;
         // The first piece before anything local: it tells whether there is such a file.
-        let mut next = content.next_chunk().await?;
+        let opened = async {
+            let mut content = self.files.read_stream(&item.path).await?;
+            let first = content.next_chunk().await?;
+            Ok((content, first))
+        };
+        let (mut content, mut next) = match opened.await {
+            Ok(opened) => opened,
+            Err(error) => return self.skip_unless_ours(item.path, error),
+        };
         let mut writing = self.root.write(&item.folder, &item.name).await?;
         while let Some(piece) = next {
             let length = piece.len() as u64;
@@ -159,6 +166,20 @@ impl Download {
         }
         writing.finish(item.mode).await?;
         self.count.add(|report| report.files += 1);
+        Ok(())
+    }
+
+    /// Leaves out what turned out to be no file: Modal's file tool shows every fifo and device as one.
+    fn skip_unless_ours(&self, path: String, error: Error) -> Result<()> {
+        let reason = match error.kind() {
+            ErrorKind::NotFound => SkipReason::Gone,
+            ErrorKind::Unsupported | ErrorKind::FailedPrecondition => SkipReason::Kind,
+            _ => return Err(error),
+        };
+        if error.subject() != Some(Subject::Path) {
+            return Err(error);
+        }
+        self.count.skip(path, reason);
         Ok(())
     }
 

@@ -86,6 +86,8 @@ pub enum SkipReason {
     Name,
     /// It is a device, a fifo or a socket.
     Kind,
+    /// It went away before it was copied.
+    Gone,
     /// It is a link, and neither the provider nor the node can make one.
     Link,
 }
@@ -96,6 +98,7 @@ impl SkipReason {
         match self {
             Self::Name => "its name is not text, or has control characters",
             Self::Kind => "it is a device, a fifo or a socket",
+            Self::Gone => "it went away before it was copied",
             Self::Link => "it is a link, and the node cannot make one",
         }
     }

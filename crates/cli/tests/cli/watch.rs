@@ -5,16 +5,15 @@ use rustix::process::Signal;
 use crate::store::Store;
 
 /// Changes that go on until a file is there: when the watch began is not told.
-const CHANGES: &str =
-    "mkdir -p /srv/w; while [ ! -e /tmp/stop ]; do mkdir /srv/w/d; : > /srv/w/d/f; rm -r /srv/w/d; done";
+const CHANGES: &str = "while [ ! -e /tmp/stop ]; do mkdir /srv/w/d; : > /srv/w/d/f; rm -r /srv/w/d; done";
 
 #[test]
 fn m27_changes_are_shown_as_they_happen_until_an_interrupt() {
     let Some(store) = Store::new("watch") else { return };
     for provider in ["local", "modal"] {
-        let id = store.ok(&["create", "--provider", provider, "--", "sh", "-c", CHANGES]);
-        // The command above makes it; without it there is nothing to watch yet.
+        let id = store.ok(&["create", "--provider", provider]);
         store.ok(&["exec", &id, "--", "mkdir", "-p", "/srv/w"]);
+        let mut changes = store.start(&["exec", &id, "--", "sh", "-c", CHANGES]);
         let place = format!("{id}:/srv/w");
         let mut plain = store.start(&["watch", "-r", "--kind", "create", "--provider", provider, &place]);
         assert!(plain.line().starts_with("create /srv/w/d"), "{provider}");
@@ -30,6 +29,7 @@ fn m27_changes_are_shown_as_they_happen_until_an_interrupt() {
         json.signal(Signal::INT);
         assert_eq!(json.wait().code(), Some(0), "{provider}");
         store.ok(&["exec", &id, "--", "touch", "/tmp/stop"]);
+        changes.wait();
         assert_eq!(
             store.ok(&[
                 "watch",

@@ -61,8 +61,12 @@ impl Files for Lies {
     }
 
     async fn read_stream(&self, _: &SandboxId, path: &str, _: u64) -> Result<Box<dyn FileContent>> {
-        if path.ends_with("/broken") {
-            return no();
+        let about = |kind| Err(Error::new(kind, "test", "not this one").with_subject(Subject::Path));
+        match path.rsplit('/').next() {
+            Some("broken") => return no(),
+            Some("fifo") => return about(ErrorKind::Unsupported),
+            Some("gone") => return about(ErrorKind::NotFound),
+            _ => {}
         }
         Ok(Box::new(Bytes::from_static(b"bad")))
     }
@@ -173,13 +177,23 @@ async fn m27_what_cannot_be_copied_is_counted_and_named() {
         entry("line\nbreak", FileKind::File),
         entry("not \u{fffd} text", FileKind::Directory),
         link("to", Path::new("bad\u{1b}[2J")),
+        entry("fifo", FileKind::File),
+        entry("gone", FileKind::File),
         entry("good", FileKind::File),
     ];
     let report = Lies::default().with("/d", entries).download(&target).await.unwrap();
-    assert_eq!((report.files, report.directories, report.bytes, report.skipped), (1, 1, 3, 4));
-    assert_eq!(report.skipped_paths[0].path, "/d/pipe");
-    assert_eq!(report.skipped_paths[0].reason, SkipReason::Kind);
-    assert!(report.skipped_paths[1..].iter().all(|skipped| skipped.reason == SkipReason::Name));
+    assert_eq!((report.files, report.directories, report.bytes, report.skipped), (1, 1, 3, 6));
+    let found: BTreeMap<_, _> =
+        report.skipped_paths.iter().map(|skipped| (skipped.path.as_str(), skipped.reason)).collect();
+    let expected = [
+        ("/d/pipe", SkipReason::Kind),
+        ("/d/line\nbreak", SkipReason::Name),
+        ("/d/not \u{fffd} text", SkipReason::Name),
+        ("/d/to", SkipReason::Name),
+        ("/d/fifo", SkipReason::Kind),
+        ("/d/gone", SkipReason::Gone),
+    ];
+    assert_eq!(found, expected.into());
 }
 
 #[tokio::test]
