@@ -43,8 +43,10 @@ pub struct ExecSpec {
     pub discard_stderr: bool,
     /// stderr goes into stdout.
     pub merge_stderr: bool,
-    /// User id inside the sandbox; default: the image's user.
+    /// User id inside the sandbox; default: `user`.
     pub uid: Option<u32>,
+    /// User inside the sandbox as `USER` of an image has it: name or id, with or without group. Default: the image's user.
+    pub user: Option<String>,
     /// A terminal of this size on all three standard streams: its output is stdout, stderr is empty, and the end of input is typed as
     /// its end-of-file character. It ends with the command. `TERM` is `xterm-256color` where nothing else sets it.
     pub terminal: Option<TerminalSize>,

@@ -108,4 +108,6 @@ pub struct SnapshotSpec {
     pub key: Option<String>,
     /// Time after which `gc` may remove it; `None`: never.
     pub ttl: Option<Duration>,
+    /// Whom commands of the image run as, as `USER` of an image has it. Default: the user of the image that the sandbox was made from.
+    pub user: Option<String>,
 }

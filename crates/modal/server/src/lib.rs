@@ -9,6 +9,7 @@
 //! that a server may be killed at any moment and the next one on the same store answers the same ids.
 
 mod auth;
+mod build;
 mod config;
 mod control;
 mod deadline;

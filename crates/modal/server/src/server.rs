@@ -2,6 +2,7 @@
 
 use crate::{
     auth::Guard,
+    build::Builds,
     config::{Access, Credentials, ServerConfig},
     error::{Error, Result},
     front::Front,
@@ -80,6 +81,7 @@ impl Server {
             file_execs: FileExecs::new(folder.join("files")),
             stdin_streams: StdinStreams::default(),
             reach: Reach::new(tls.clone()),
+            builds: Builds::new(folder.join("builds")),
             stopping: CancellationToken::new(),
             address,
             advertise: config.advertise,
@@ -123,6 +125,7 @@ impl Server {
         let guard = cut.clone().drop_guard();
         let shared = self.shared.clone();
         let unreached = shared.reach.cut().drop_guard();
+        let unbuilt = shared.builds.cut().drop_guard();
         tokio::spawn(sweep(self.shared.clone(), cut.clone()));
         tokio::spawn(reach::restore(self.shared.clone()));
         let incoming = listener::accept(self.listener, self.tls, stopping.clone(), cut.clone());
@@ -150,13 +153,14 @@ impl Server {
                 served.await
             }
         };
-        drop(unreached);
+        drop((unreached, unbuilt));
         shared.reach.over().await;
+        shared.builds.over().await;
         ended.map_err(|error| Error::Serve(error.into()))
     }
 }
 
-/// Removes old output of file operations now and then, until the server is cut.
+/// Removes old output of file operations and what killed builds have left, now and then, until the server is cut.
 async fn sweep(shared: Arc<Shared>, cut: CancellationToken) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
@@ -164,6 +168,7 @@ async fn sweep(shared: Arc<Shared>, cut: CancellationToken) {
             _ = ticks.tick() => {}
             () = cut.cancelled() => return,
         }
+        shared.builds.sweep(&shared.engine).await;
         let shared = shared.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || shared.file_execs.sweep()).await {
             tracing::warn!(%error, "cannot look for old output");

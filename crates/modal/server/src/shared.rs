@@ -2,6 +2,7 @@
 
 use crate::{
     auth::{Audience, Guard},
+    build::Builds,
     ids,
     reach::Reach,
     record::Recorder,
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) file_execs: FileExecs,
     pub(crate) stdin_streams: StdinStreams,
     pub(crate) reach: Reach,
+    pub(crate) builds: Builds,
     pub(crate) stopping: CancellationToken,
     pub(crate) address: SocketAddr,
     pub(crate) advertise: Option<String>,

@@ -126,9 +126,10 @@ fn prepare(inner: &Inner, id: &SandboxId, spec: &ExecSpec, main: bool) -> Result
         claim.require_same(&exec, spec.fingerprint.as_deref())?;
         return Ok(Prepared { exec, claim, files: None, user: String::new() });
     }
-    let user = match spec.uid {
-        Some(uid) => uid.to_string(),
-        None => inner.store.image_row(row.info.image.as_str())?.content.user,
+    let user = match (spec.uid, &spec.user) {
+        (Some(uid), _) => uid.to_string(),
+        (None, Some(user)) => user.clone(),
+        (None, None) => inner.store.image_row(row.info.image.as_str())?.content.user,
     };
     let files = Some(files(&claim, spec)?);
     claim.remember(spec.fingerprint.as_deref())?;

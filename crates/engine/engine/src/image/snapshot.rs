@@ -35,7 +35,11 @@ fn take(inner: &Inner, id: &SandboxId, spec: &SnapshotSpec) -> Result<ImageInfo>
     let _fresh = layers::keep_fresh_layers(inner)?;
     let sink = layers::sink(inner)?;
     let copies = copy(inner, id, &sink, &base)?;
-    let mut image = image(id, spec, publish(&sink, base, copies)?)?;
+    let mut content = publish(&sink, base, copies)?;
+    if let Some(user) = &spec.user {
+        content.user.clone_from(user);
+    }
+    let mut image = image(id, spec, content)?;
     inner.store.insert_image(&mut image, None, spec.key.as_deref(), orphan_expiry())?;
     Ok(image.info)
 }

@@ -140,7 +140,7 @@ impl Logs {
 
 /// Takes the text out of `bytes`, leaving a last character that is incomplete, unless this is the `end`. What is no
 /// text becomes the replacement character.
-fn take_text(bytes: &mut Vec<u8>, end: bool) -> String {
+pub(crate) fn take_text(bytes: &mut Vec<u8>, end: bool) -> String {
     let cut = if end { bytes.len() } else { complete(bytes) };
     let rest = bytes.split_off(cut);
     let text = String::from_utf8_lossy(bytes).into_owned();

@@ -16,9 +16,10 @@ mod tunnels;
 mod volume;
 
 pub(crate) use create::Note;
+pub(crate) use logs::take_text;
 
 use crate::{shared::Shared, status::unsupported};
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::BoxStream;
 use openlattice_modal_proto::client::{self as proto, modal_client_server::ModalClient};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -100,8 +101,7 @@ impl ModalClient for Control {
         &self,
         request: Request<proto::ImageJoinStreamingRequest>,
     ) -> Reply<Self::ImageJoinStreamingStream> {
-        let message = image::join(&self.0, request.into_inner()).await?;
-        Ok(Response::new(stream::once(std::future::ready(Ok(message))).boxed()))
+        image::join(&self.0, request).await.map(Response::new)
     }
 
     async fn image_from_id(

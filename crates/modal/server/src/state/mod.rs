@@ -2,6 +2,7 @@
 //! were answered. Any number of servers may share it.
 
 mod apps;
+mod builds;
 mod images;
 mod reach;
 mod replies;
@@ -27,7 +28,7 @@ use std::{
 use tonic::Status;
 
 /// Version of the tables; a database with a newer one is refused.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const SCHEMA: &str = "
 CREATE TABLE environments (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at REAL NOT NULL) STRICT;
@@ -49,6 +50,11 @@ CREATE TABLE ports (
     sandbox TEXT NOT NULL, position INTEGER NOT NULL, inside INTEGER NOT NULL, tls INTEGER NOT NULL,
     PRIMARY KEY (sandbox, position)) STRICT;
 CREATE TABLE ready (sandbox TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
+";
+
+/// What version 3 added.
+const BUILDS: &str = "
+CREATE TABLE builds (id TEXT PRIMARY KEY, definition BLOB, made_from TEXT, at REAL NOT NULL) STRICT;
 ";
 
 /// The open database. Calls run on blocking threads.
@@ -127,11 +133,9 @@ fn prepare(path: &Path, synchronous: &str) -> Result<Connection, Box<dyn std::er
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
-        0 => {
-            transaction.execute_batch(SCHEMA)?;
-            transaction.execute_batch(REACH)?;
-        }
-        1 => transaction.execute_batch(REACH)?,
+        0 => [SCHEMA, REACH, BUILDS].iter().try_for_each(|tables| transaction.execute_batch(tables))?,
+        1 => [REACH, BUILDS].iter().try_for_each(|tables| transaction.execute_batch(tables))?,
+        2 => transaction.execute_batch(BUILDS)?,
         VERSION => {}
         newer => {
             return Err(
@@ -188,6 +192,7 @@ pub(crate) mod tests {
             let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
             assert_eq!(version, VERSION);
             connection.execute("DELETE FROM ports", []).unwrap();
+            connection.execute("DELETE FROM builds", []).unwrap();
         }
     }
 

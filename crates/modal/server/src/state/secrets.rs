@@ -6,6 +6,7 @@ use super::{State, now};
 use crate::ids;
 use ring::{
     aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hmac,
     rand::{SecureRandom, SystemRandom},
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -46,7 +47,7 @@ impl State {
     pub(crate) async fn keep_secret(&self, spec: SecretSpec) -> Result<(Secret, bool), Status> {
         let id = ids::new("st");
         let keys: Vec<String> = spec.values.keys().cloned().collect();
-        let sealed = seal(&self.secret_key, &id, &spec.values)?;
+        let sealed = seal(&self.secret_key, &id, text(&spec.values)?)?;
         self.write(move |connection| {
             connection.execute("DELETE FROM secrets WHERE name IS NULL AND created_at < ?1", [now() - EPHEMERAL])?;
             if let Some(name) = &spec.name
@@ -90,7 +91,16 @@ impl State {
                     .optional()
             })
             .await?;
-        unseal(&self.secret_key, id, sealed.ok_or_else(|| Status::not_found(format!("no secret {id:?}")))?)
+        let sealed = sealed.ok_or_else(|| Status::not_found(format!("no secret {id:?}")))?;
+        let text = unseal(&self.secret_key, id, sealed)?;
+        serde_json::from_slice(&text).map_err(|error| Status::data_loss(format!("secret {id:?}: {error}")))
+    }
+
+    /// A text that stands for the values of a secret and does not let them be guessed; `NOT_FOUND` when there is none.
+    pub(crate) async fn secret_digest(&self, id: &str) -> Result<String, Status> {
+        let values = text(&self.open_secret(id).await?)?;
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.secret_key);
+        Ok(hmac::sign(&key, &values).as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 
@@ -120,27 +130,31 @@ fn cipher(key: &[u8; 32]) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).expect("the key has the cipher's length"))
 }
 
+/// The form in which values are sealed.
+fn text(values: &BTreeMap<String, String>) -> Result<Vec<u8>, Status> {
+    serde_json::to_vec(values).map_err(|error| Status::internal(error.to_string()))
+}
+
 /// A random nonce, then the ciphertext; the secret's id is authenticated with it, so that rows cannot be swapped.
-fn seal(key: &[u8; 32], id: &str, values: &BTreeMap<String, String>) -> Result<Vec<u8>, Status> {
+pub(super) fn seal(key: &[u8; 32], id: &str, mut text: Vec<u8>) -> Result<Vec<u8>, Status> {
     let mut nonce = [0_u8; NONCE_LEN];
     SystemRandom::new().fill(&mut nonce).map_err(|_| Status::internal("no random numbers"))?;
-    let mut text = serde_json::to_vec(values).map_err(|error| Status::internal(error.to_string()))?;
     cipher(key)
         .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(id), &mut text)
         .map_err(|_| Status::internal("cannot encrypt a secret"))?;
     Ok([&nonce[..], &text].concat())
 }
 
-fn unseal(key: &[u8; 32], id: &str, mut sealed: Vec<u8>) -> Result<BTreeMap<String, String>, Status> {
-    let failed =
-        || Status::data_loss(format!("secret {id:?} cannot be decrypted; the store's key has changed"));
+/// What was sealed under an id.
+pub(super) fn unseal(key: &[u8; 32], id: &str, mut sealed: Vec<u8>) -> Result<Vec<u8>, Status> {
+    let failed = || Status::data_loss(format!("{id:?} cannot be decrypted; the store's key has changed"));
     if sealed.len() < NONCE_LEN {
         return Err(failed());
     }
     let mut text = sealed.split_off(NONCE_LEN);
     let nonce = Nonce::try_assume_unique_for_key(&sealed).map_err(|_| failed())?;
     let text = cipher(key).open_in_place(nonce, Aad::from(id), &mut text).map_err(|_| failed())?;
-    serde_json::from_slice(text).map_err(|_| failed())
+    Ok(text.to_vec())
 }
 
 #[cfg(test)]
@@ -178,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_swapped_row_does_not_open() {
-        let sealed = seal(&[7; 32], "st-1", &BTreeMap::new()).unwrap();
+        let sealed = seal(&[7; 32], "st-1", b"x".to_vec()).unwrap();
         assert!(unseal(&[7; 32], "st-1", sealed.clone()).is_ok());
         assert!(unseal(&[7; 32], "st-2", sealed.clone()).is_err());
         assert!(unseal(&[8; 32], "st-1", sealed).is_err());

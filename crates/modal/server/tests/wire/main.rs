@@ -10,6 +10,7 @@ mod control;
 mod exec;
 mod files;
 mod fixture;
+mod image;
 mod listener;
 mod reach;
 mod sandbox;

@@ -1,16 +1,25 @@
-//! Images: names of this store, and configuration on top of them.
+//! Images: names of this store and of registries, configuration on top of them, and builds.
 
+mod definition;
 mod dockerfile;
+mod follow;
+mod run;
+mod script;
+mod words;
 
 pub(crate) use dockerfile::ImageConfig;
+pub(in crate::control) use follow::join;
 
-use super::{Reply, app::BUILDER_VERSION};
-use crate::{ids, result, shared::Shared, state::BuiltImage, status};
+use super::{Reply, Streamed, app::BUILDER_VERSION};
+use crate::{build::Build, ids, result, shared::Shared, state::BuiltImage, status};
+use definition::Definition;
 use openlattice_engine::{ErrorKind, ImageInfo};
 use openlattice_modal_proto::client::{
-    Arch, Image, ImageDeleteRequest, ImageFromIdRequest, ImageFromIdResponse, ImageGetOrCreateRequest,
-    ImageGetOrCreateResponse, ImageJoinStreamingRequest, ImageJoinStreamingResponse, ImageMetadata,
+    GenericResult, Image, ImageDeleteRequest, ImageFromIdRequest, ImageFromIdResponse,
+    ImageGetOrCreateRequest, ImageGetOrCreateResponse, ImageMetadata,
 };
+use prost::Message;
+use std::sync::Arc;
 use tonic::{Response, Status};
 
 /// An image as sandboxes are made from it.
@@ -82,91 +91,108 @@ pub(crate) async fn keep(shared: &Shared, base: &str, config: &ImageConfig) -> R
     Ok(id)
 }
 
-/// Builds at once; what cannot be built is a result that says why, as clients expect it.
+/// Gives the image of a definition: at once when it is there or nothing is to be done for it but to note settings, else a build that
+/// [`join`] follows. The same definition has the same id, for as long as its base is the same image.
 pub(super) async fn get_or_create(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     request: ImageGetOrCreateRequest,
 ) -> Reply<ImageGetOrCreateResponse> {
     let image = request.image.unwrap_or_default();
-    let name_for_failure = ids::of_content("im", image.dockerfile_commands.join("\n").as_bytes());
-    let refused =
-        if request.build_function_id.is_empty() { refused_field(&image) } else { Some("build_function_id") };
-    let built = match refused {
-        Some(field) => Err(Failure::User(format!("{field} is not supported by this server; leave it out"))),
-        None => build(shared, &image).await,
+    let read = match request.build_function_id.is_empty() {
+        true => Definition::read(&image),
+        false => Err("build_function_id is not supported by this server; leave it out".to_owned()),
     };
-    let (image_id, result, metadata) = match built {
-        Ok(resolved) => (resolved.id.clone(), result::success(), resolved.metadata()),
-        Err(Failure::User(text)) => (name_for_failure, result::failure(text), ImageMetadata::default()),
-        Err(Failure::Status(status)) => return Err(status),
+    let definition = match read {
+        Ok(definition) => definition,
+        Err(text) => {
+            let image_id = ids::of_content("im", image.dockerfile_commands.join("\n").as_bytes());
+            return Ok(answer(image_id, result::failure(text), ImageMetadata::default()));
+        }
     };
-    Ok(Response::new(ImageGetOrCreateResponse { image_id, result: Some(result), metadata: Some(metadata) }))
-}
-
-enum Failure {
-    /// The definition cannot be built; the text is for the user.
-    User(String),
-    /// The call failed.
-    Status(Status),
-}
-
-impl From<Status> for Failure {
-    fn from(status: Status) -> Self {
-        Self::Status(status)
+    let id = definition_id(shared, &definition).await?;
+    match ready(shared, &id, &definition, request.force_build).await? {
+        Some(image) => Ok(answer(image.id.clone(), result::success(), image.metadata())),
+        None => {
+            start(shared, &id, definition, &image).await?;
+            Ok(answer(id, GenericResult::default(), ImageMetadata::default()))
+        }
     }
 }
 
-/// The first field that is set and not offered. Fields that change nothing here are left out: `version`,
-/// `runtime_debug`, an empty GPU or registry message.
-fn refused_field(image: &Image) -> Option<&'static str> {
-    let gpu = image.gpu_config.as_ref().is_some_and(|gpu| gpu.count > 0 || !gpu.gpu_type.is_empty());
-    let registry = image.image_registry_config.as_ref().is_some_and(|config| !config.secret_id.is_empty());
-    let other_arch = match image.arch() {
-        Arch::Unspecified => false,
-        Arch::X8664 => cfg!(not(target_arch = "x86_64")),
-        Arch::Aarch64 => cfg!(not(target_arch = "aarch64")),
-    };
-    let table = [
-        (!image.context_files.is_empty(), "context_files"),
-        (!image.context_mount_id.is_empty(), "context_mount_id (COPY from local files, add_python)"),
-        (!image.secret_ids.is_empty(), "secret_ids of a build"),
-        (gpu, "gpu_config of a build"),
-        (registry, "image_registry_config (registries are not pulled from yet)"),
-        (image.build_function.is_some(), "build_function"),
-        (!image.build_args.is_empty(), "build_args"),
-        (!image.volume_mounts.is_empty(), "volume_mounts of a build"),
-        (other_arch, "arch other than this machine's"),
-    ];
-    table.into_iter().find_map(|(asked, field)| asked.then_some(field))
+fn answer(
+    image_id: String,
+    result: GenericResult,
+    metadata: ImageMetadata,
+) -> Response<ImageGetOrCreateResponse> {
+    Response::new(ImageGetOrCreateResponse { image_id, result: Some(result), metadata: Some(metadata) })
 }
 
-async fn build(shared: &Shared, image: &Image) -> Result<Resolved, Failure> {
-    let lines = dockerfile::lines(&image.dockerfile_commands);
-    let (from, rest) = match lines.split_first() {
-        Some((from, rest)) if from.instruction == "FROM" => (from, rest),
-        _ => return Err(Failure::User("an image must start with a FROM line".to_owned())),
-    };
-    let at = |line: &dockerfile::Line, text: String| {
-        Failure::User(format!("line {} ({} {}): {text}", line.number, line.instruction, line.rest))
-    };
-    let name = dockerfile::from_name(from).map_err(|text| at(from, text))?;
-    let base = match image.base_images.iter().find(|base| base.docker_tag == name) {
-        Some(base) => by_id(shared, &base.image_id).await?,
-        None => local(shared, name).await?.ok_or_else(|| at(from, unknown_name(name)))?,
-    };
-    let mut config = base.config.clone();
-    for line in rest {
-        dockerfile::follow(&mut config, line, &base.base.env).map_err(|text| at(line, text))?;
+async fn definition_id(shared: &Shared, definition: &Definition) -> Result<String, Status> {
+    let mut secrets = Vec::new();
+    for id in &definition.secrets {
+        secrets.push(shared.state.secret_digest(id).await?);
     }
-    let id = keep(shared, base.base.id.as_str(), &config).await?;
-    Ok(Resolved { id, base: base.base, config })
+    Ok(ids::of_content("im", definition.content(&secrets).as_bytes()))
 }
 
-fn unknown_name(name: &str) -> String {
-    format!(
-        "no image of this store is named {name:?}, and registries are not pulled from yet; \
-         import it with `lattice images import {name} FILE`, or use `host`"
-    )
+/// The image of a definition, when there is nothing to build for it.
+async fn ready(
+    shared: &Shared,
+    id: &str,
+    definition: &Definition,
+    force: bool,
+) -> Result<Option<Resolved>, Status> {
+    if shared.builds.running(id).is_some() {
+        return Ok(None);
+    }
+    let base = match &definition.base {
+        Some(base) => by_id(shared, base).await.map(Some)?,
+        None => local(shared, &definition.name).await?,
+    };
+    let Some(base) = base else { return Ok(None) };
+    let made_from = shared.state.built_from(id).await?;
+    if made_from.as_deref() == Some(base.base.id.as_str())
+        && (!force || !definition.needs_files)
+        && let Ok(image) = by_id(shared, id).await
+    {
+        return Ok(Some(image));
+    }
+    if definition.needs_files {
+        return Ok(None);
+    }
+    settings(shared, definition, base).await.map(Some)
+}
+
+/// The image of a definition that only sets things.
+async fn settings(shared: &Shared, definition: &Definition, base: Resolved) -> Result<Resolved, Status> {
+    let (outer, workdir) = (base.base.env.clone(), base.base.workdir.clone());
+    let mut script = definition.script(base.config, outer, workdir);
+    for line in &definition.lines {
+        script.follow(line).map_err(|text| Status::internal(definition::at(line, &text)))?;
+    }
+    let id = keep(shared, base.base.id.as_str(), &script.config).await?;
+    Ok(Resolved { id, base: base.base, config: script.config })
+}
+
+/// Starts a build, unless it is under way. That it was begun is on record first, for a successor of this server.
+async fn start(
+    shared: &Arc<Shared>,
+    id: &str,
+    definition: Definition,
+    image: &Image,
+) -> Result<Arc<Build>, Status> {
+    shared.state.begin_build(id, image.encode_to_vec()).await?;
+    let (work, name) = (Arc::clone(shared), id.to_owned());
+    Ok(shared.builds.start(id, |build| run::run(work, name, definition, build)))
+}
+
+/// Starts a build again that another server, or this one, has begun and not finished; nothing when there is none.
+pub(super) async fn restart(shared: &Arc<Shared>, id: &str) -> Result<Option<Arc<Build>>, Status> {
+    let Some(bytes) = shared.state.unfinished_build(id).await? else { return Ok(None) };
+    let image = Image::decode(bytes.as_slice())
+        .map_err(|error| Status::data_loss(format!("build of {id}: {error}")))?;
+    let definition = Definition::read(&image).map_err(Status::failed_precondition)?;
+    start(shared, id, definition, &image).await.map(Some)
 }
 
 /// The image of a name of this store; `:latest` may be left out or said.
@@ -181,21 +207,6 @@ async fn local(shared: &Shared, name: &str) -> Result<Option<Resolved>, Status> 
         }
     }
     Ok(None)
-}
-
-/// Every image that exists is built: one message, then the end.
-pub(super) async fn join(
-    shared: &Shared,
-    request: ImageJoinStreamingRequest,
-) -> Result<ImageJoinStreamingResponse, Status> {
-    let image = by_id(shared, &request.image_id).await?;
-    Ok(ImageJoinStreamingResponse {
-        result: Some(result::success()),
-        metadata: Some(image.metadata()),
-        entry_id: "1-0".to_owned(),
-        eof: true,
-        ..Default::default()
-    })
 }
 
 pub(super) async fn from_id(shared: &Shared, request: ImageFromIdRequest) -> Reply<ImageFromIdResponse> {
