@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::failure::{Attempted, Failure, Result};
 use crate::record::{Outcome, Ran, Record};
+use crate::registries::Registries;
 use crate::server::{Server, Store, client_environment};
 use crate::workspace::Workspace;
 use crate::{clients, program};
@@ -42,11 +43,13 @@ const RUNS: [Which; 4] = [
 /// Every run has a store and a server of its own, and each happens even if one before it failed.
 pub(crate) fn check(workspace: &Workspace, test_dir: &Path) -> Result<String> {
     build(workspace)?;
-    build_archiver(workspace)?;
+    build_helpers(workspace)?;
+    clients::registry();
+    let registries = Registries::start(workspace)?;
     let mut ran = Vec::new();
     let mut failures = Vec::new();
     for which in RUNS {
-        if let Err(failure) = run(workspace, test_dir, which, &mut ran) {
+        if let Err(failure) = run(workspace, test_dir, which, &registries, &mut ran) {
             failures.push(format!("{}: {failure}", which.name()));
         }
     }
@@ -84,8 +87,8 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     program::run(workspace.cargo().args(["build", "--quiet", "--package", "openlattice-cli"]))
 }
 
-/// Builds the program that writes test images.
-fn build_archiver(workspace: &Workspace) -> Result<()> {
+/// Builds the programs that write test images and run registries.
+fn build_helpers(workspace: &Workspace) -> Result<()> {
     let mut cargo = workspace.cargo();
     program::run(cargo.args([
         "build",
@@ -94,6 +97,8 @@ fn build_archiver(workspace: &Workspace) -> Result<()> {
         "openlattice-images",
         "--example",
         "make-archive",
+        "--example",
+        "test-registry",
     ]))
 }
 
@@ -106,7 +111,13 @@ fn import(workspace: &Workspace, store: &Store, archive: &Path, format: &str) ->
     imported.map(drop)
 }
 
-fn run(workspace: &Workspace, test_dir: &Path, which: Which, ran: &mut Vec<Ran>) -> Result<()> {
+fn run(
+    workspace: &Workspace,
+    test_dir: &Path,
+    which: Which,
+    registries: &Registries,
+    ran: &mut Vec<Ran>,
+) -> Result<()> {
     println!("--- {}", which.name());
     let mut program = which.program(workspace)?;
     let store = Store::new(workspace, test_dir, &format!("interop-{}", which.name()))?;
@@ -114,6 +125,7 @@ fn run(workspace: &Workspace, test_dir: &Path, which: Which, ran: &mut Vec<Ran>)
     let server = Server::start(&store, "127.0.0.1:0")?;
     client_environment(&mut program, &server, which.v2);
     program.env("INTEROP_ARCHIVE_IMAGE", ARCHIVE_NAME);
+    registries.environment(&mut program);
     let outcome = program::watch(&mut program, |line| ran.extend(case(&which.name(), line)));
     drop(server);
     let removed = store.remove();

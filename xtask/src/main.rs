@@ -21,6 +21,7 @@ mod metadata;
 mod process;
 mod program;
 mod record;
+mod registries;
 mod restart;
 mod rows;
 mod server;

@@ -12,6 +12,7 @@ mod live;
 mod node_arguments;
 mod output;
 mod providers;
+mod pull;
 mod state_dir;
 mod value;
 

@@ -13,7 +13,8 @@ use crate::value;
 /// What a new node is made of.
 #[derive(Debug, Args)]
 pub(crate) struct NodeArguments {
-    /// Image: `host` (this machine's /usr), an imported name, or the id that `snapshot` printed
+    /// Image: `host` (this machine's /usr), a name such as python:3.12-slim (pulled when the store has none), or the id
+    /// that `snapshot` printed
     #[arg(long, value_name = "NAME")]
     image: Option<String>,
     #[command(flatten)]

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::context::Context;
 use crate::failure::Result;
 use crate::node_arguments::{NodeArguments, whole_seconds};
-use crate::{output, value};
+use crate::{output, pull, value};
 
 /// Make a node that lives on, and print its id
 ///
@@ -39,6 +39,7 @@ impl Create {
         spec.name = self.name;
         spec.runtime.command = self.command;
         let provider = context.provider().await?;
+        pull::pull_missing(context, spec.runtime.image.as_deref()).await?;
         let info = provider.provision(spec).await?;
         for warning in &info.warnings {
             output::complain(warning);

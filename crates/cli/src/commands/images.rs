@@ -1,20 +1,26 @@
 //! `lattice images`.
 
+use std::io::Read;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use openlattice::Timestamp;
-use openlattice_engine::{Engine, ImageInfo};
+use openlattice_engine::{Engine, ImageInfo, PullSpec, RegistryCredentials};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::failure::Result;
-use crate::output;
+use crate::failure::{Failure, Result};
+use crate::{output, pull};
 
-/// List, import and remove images of the local store
+/// Longest password or token; those of cloud registries have some kilobytes.
+const MAX_PASSWORD: u64 = 64 << 10;
+
+/// List, pull, import and remove images of the local store
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
+  lattice images pull python:3.12-slim
+  echo \"$TOKEN\" | lattice images pull ghcr.io/owner/app:1 --username me --password-stdin
   docker save python:3.12-slim -o python.tar
   lattice images import python:3.12-slim python.tar
   lattice run --image python:3.12-slim -- python3 -c 'print(1)'")]
@@ -28,6 +34,20 @@ enum Action {
     /// List images, newest first
     Ls {
         /// As a JSON list
+        #[arg(long)]
+        json: bool,
+    },
+    /// Pull an image from its registry, keep it under its name, and print its id; layers that are there are not downloaded
+    Pull {
+        /// The image, such as python:3.12-slim or ghcr.io/owner/app@sha256:...
+        name: String,
+        /// User of the registry
+        #[arg(long, requires = "password_stdin")]
+        username: Option<String>,
+        /// Read the password or token from standard input
+        #[arg(long, requires = "username")]
+        password_stdin: bool,
+        /// Print what is known of the image, as JSON
         #[arg(long)]
         json: bool,
     },
@@ -51,6 +71,15 @@ impl Images {
         let engine = context.engine("images").await?;
         match self.action {
             Action::Ls { json } => list(&engine, json).await,
+            Action::Pull { name, username, json, .. } => {
+                let mut spec = PullSpec::new(name);
+                spec.credentials = username.map(credentials).transpose()?;
+                let image = pull::pull(&engine, spec).await?;
+                if json {
+                    return output::print_json(&described(&image));
+                }
+                output::print_line(image.id.as_str())
+            }
             Action::Import { name, file } => {
                 let image = engine.import_image(&name, &file).await?;
                 output::print_line(image.id.as_str())
@@ -64,6 +93,19 @@ impl Images {
             }
         }
     }
+}
+
+/// The user with the password that stands in standard input, without the end of its line.
+fn credentials(username: String) -> Result<RegistryCredentials> {
+    let mut password = String::new();
+    let read = std::io::stdin().take(MAX_PASSWORD + 1).read_to_string(&mut password);
+    read.map_err(|error| Failure::from_io("read the password from standard input", error))?;
+    let password = password.trim_end_matches(['\r', '\n']).to_owned();
+    if password.is_empty() || password.len() as u64 > MAX_PASSWORD {
+        let text = format!("the password in standard input is empty, or longer than {MAX_PASSWORD} bytes");
+        return Err(Failure::invalid(text));
+    }
+    Ok(RegistryCredentials { username, password })
 }
 
 async fn list(engine: &Engine, as_json: bool) -> Result<()> {

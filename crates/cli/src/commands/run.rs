@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::live::{self, Ending, Signals, Terminal, TerminalArguments};
 use crate::node_arguments::{NodeArguments, whole_seconds};
-use crate::{output, value};
+use crate::{output, pull, value};
 
 /// How long a node may stay that nobody looks after.
 const LEFT_BEHIND_SECONDS: u64 = 60;
@@ -59,10 +59,13 @@ impl Run {
         let mut signals = Signals::catch()?;
         let terminal = self.terminal.terminal()?;
         let provider = context.provider().await?;
-
         let offer = provider.capabilities();
         // What the command cannot have is known before there is a node.
         offer.check_exec(&self.exec_spec(terminal.as_ref(), &offer.exec))?;
+        tokio::select! {
+            pulled = pull::pull_missing(context, spec.runtime.image.as_deref()) => pulled?,
+            signal = signals.next() => return Ok(Ending::Interrupted(signal)),
+        }
         self.bind(&mut spec, offer);
         let spec_ports = spec.network.ports.clone();
         let (info, interrupted) = match provision(&*provider, spec, &mut signals).await? {

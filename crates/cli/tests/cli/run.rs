@@ -28,7 +28,7 @@ fn each_end_has_its_code() {
             (&["--", "/etc/passwd"], 126, "/etc/passwd"),
             (&["--timeout", "200ms", "--", "sleep", "600"], 124, "timed out"),
             (&["--", "sh", "-c", "kill -TERM $$"], 143, ""),
-            (&["--image", "no-such-image", "--", "true"], 125, "no-such-image"),
+            (&["--image", "127.0.0.1:1/no-such-image", "--", "true"], 125, "no-such-image"),
             (&["--network", "open", "--", "true"], 125, "network.policy"),
         ];
         for (arguments, code, word) in cases {

@@ -43,7 +43,7 @@ pub(crate) fn declared(service: Service) -> Capabilities {
             env: true,
             secret_values: true,
             named_secrets: true,
-            registry_credentials: modal,
+            registry_credentials: true,
             volumes: true,
             readiness: true,
         },

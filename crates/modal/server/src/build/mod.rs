@@ -97,11 +97,6 @@ impl Build {
         (state.log[start..end].to_owned(), end, over.map(|(outcome, _)| outcome.clone()))
     }
 
-    /// Bytes of the log.
-    pub(crate) fn length(&self) -> usize {
-        self.state().log.len()
-    }
-
     /// Says when the log or the outcome changes after now.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()

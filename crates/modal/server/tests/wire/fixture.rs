@@ -47,6 +47,20 @@ impl Running {
         Self::start(Server::bind(config).await.unwrap())
     }
 
+    /// Starts on the store in `path`, for anybody, on the port of a server that is gone.
+    pub(crate) async fn on_port(path: &Path, port: u16) -> Self {
+        let mut config = ServerConfig::new(path);
+        config.access = Access::Open;
+        config.listen = ([127, 0, 0, 1], port).into();
+        loop {
+            match Server::bind(config.clone()).await {
+                // The connections of the one before are still being closed.
+                Err(openlattice_modal_server::Error::Listen { .. }) => tokio::task::yield_now().await,
+                server => return Self::start(server.unwrap()),
+            }
+        }
+    }
+
     /// Starts on the store in `path`, where an output keeps `quota` bytes.
     pub(crate) async fn with_quota(path: &Path, quota: u64) -> Self {
         let mut engine = EngineConfig::new(path);

@@ -3,8 +3,9 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use openlattice::{Error, ErrorKind, Result};
+use openlattice::{Error, ErrorKind, RegistryCredentials, Result};
 use openlattice_conformance::{Candidate, Settings};
+use openlattice_images::testing::registry::{Both, PASSWORD, USERNAME};
 use openlattice_modal::{ModalConfig, ModalProvider};
 use openlattice_modal_server::{Server, ServerConfig};
 use tokio::sync::oneshot;
@@ -23,8 +24,17 @@ pub(crate) async fn in_process(second_generation: bool) -> Result<Candidate> {
     // Dropping the sender, with the candidate, ends the server.
     let (stop, stopped) = oneshot::channel::<()>();
     drop(tokio::spawn(server.serve(async move { stopped.await.unwrap_or_default() })));
-    let candidate = Candidate::new(Arc::new(config().build()?), Settings::new("modal", "host"));
+    let mut settings = Settings::new("modal", "host");
+    let registries = Both::start("pulling through the provider modal").map_err(failed)?;
+    if let Some(both) = &registries {
+        let credentials = RegistryCredentials { username: USERNAME.to_owned(), password: PASSWORD.into() };
+        settings.registry_image = Some(both.public_image.clone());
+        settings.private_image = Some((both.private_image.clone(), credentials));
+        settings.missing_image = both.open.reference("no-such-image", "0");
+    }
+    let candidate = Candidate::new(Arc::new(config().build()?), settings);
     Ok(candidate
+        .keeping(registries)
         .with_peer(Arc::new(config().build()?))
         .with_unreachable(Arc::new(unreachable()?))
         .keeping(stop)

@@ -21,6 +21,9 @@ const PIECE: usize = 64 << 10;
 
 /// Streams the log of a build from where `last_entry_id` says, and then its result; ends without one when the timeout is over, after
 /// which the client asks again. An image that is there has a result and no log. A build that was cut short is started again.
+///
+/// A build may be over before its client joins it; its log is given all the same, whatever `include_logs_for_finished` says, which
+/// the official clients leave at false.
 pub(in crate::control) async fn join(
     shared: &Arc<Shared>,
     request: Request<ImageJoinStreamingRequest>,
@@ -45,11 +48,7 @@ pub(in crate::control) async fn join(
             Err(missing) => restart(shared, &id).await?.ok_or(missing)?,
         },
     };
-    let over = build.read(build.length(), 1).2.is_some();
-    let offset = match place(&build, &request.last_entry_id) {
-        _ if over && !request.include_logs_for_finished => build.length(),
-        place => place,
-    };
+    let offset = place(&build, &request.last_entry_id);
     let follower = Follower {
         shared: Arc::clone(shared),
         id,
