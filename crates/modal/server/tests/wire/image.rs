@@ -151,7 +151,7 @@ async fn go(store: &Store) {
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     };
-    engine.files(&sandboxes[0].id).write("/srv/go", Vec::new().into()).await.unwrap();
+    engine.files(&sandboxes[0].id).write("/srv/go", Vec::new().into(), None).await.unwrap();
 }
 
 async fn secret(control: &mut Control, values: &[(&str, &str)]) -> String {

@@ -193,7 +193,7 @@ impl Work<'_> {
             let name = source.rsplit('/').next().unwrap_or(source);
             let path =
                 if folder { format!("{}/{name}", target.trim_end_matches('/')) } else { target.to_owned() };
-            files.write(&path, Bytes::from(content)).await.map_err(|error| words(&error))?;
+            files.write(&path, Bytes::from(content), None).await.map_err(|error| words(&error))?;
         }
         Ok(())
     }
