@@ -5,6 +5,7 @@ use openlattice_modal_proto::{
     client::{
         self as proto, PortSpec, PortSpecs, Probe, TunnelData,
         generic_result::GenericStatus,
+        network_access::NetworkAccessType,
         probe::{ExecCommand, ProbeOneof},
         sandbox::OpenPortsOneof,
     },
@@ -221,5 +222,24 @@ async fn a_probe_that_fails_is_a_deadline_and_an_end_is_told() {
     assert_eq!(ended.unwrap_err().code(), Code::FailedPrecondition);
     assert_eq!(wait_until_ready(&server, &made, 60.0).await.unwrap_err().code(), Code::FailedPrecondition);
     scene.terminate(&other.id).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_network_of_a_running_sandbox_stays_blocked_and_no_other_is_given() {
+    let (server, mut scene) = scene().await;
+    let Some(made) = scene.create(&[]).await else { return };
+    for (kind, code) in [
+        (NetworkAccessType::Blocked, Code::Ok),
+        (NetworkAccessType::Open, Code::Unimplemented),
+        (NetworkAccessType::Allowlist, Code::Unimplemented),
+    ] {
+        let access = proto::NetworkAccess { network_access_type: kind.into(), ..Default::default() };
+        let request =
+            router::TaskSetNetworkAccessRequest { task_id: made.task.clone(), network_access: Some(access) };
+        let reply = server.router(&made.jwt).await.task_set_network_access(request).await;
+        assert_eq!(reply.map_or_else(|status| status.code(), |_| Code::Ok), code, "{kind:?}");
+    }
+    scene.terminate(&made.id).await;
     server.stop().await;
 }
