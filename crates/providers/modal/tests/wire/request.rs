@@ -106,7 +106,6 @@ async fn g6_what_is_not_offered_is_refused_before_anything_is_sent() {
     for (spec, field) in [
         (r#"{"resources": {"diskLimitBytes": 1}}"#, "resources.diskLimitBytes"),
         (r#"{"network": {"policy": "open"}}"#, "network.policy"),
-        (r#"{"runtime": {"registry": {"username": "u", "password": "p"}}}"#, "runtime.registry"),
         (r#"{"resources": {"pidsLimit": 10}}"#, "resources.pidsLimit"),
         (r#"{"key": "k", "name": "n"}"#, "name"),
     ] {
