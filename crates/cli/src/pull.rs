@@ -21,7 +21,9 @@ pub(crate) async fn pull(engine: &Engine, spec: PullSpec) -> Result<ImageInfo> {
 
 /// Pulls the image of a new node of this machine's when the store has none of that name; for other providers nothing is done.
 pub(crate) async fn pull_missing(context: &Context, image: Option<&str>) -> Result<()> {
-    let Some(image) = image.filter(|_| context.is_local()) else { return Ok(()) };
+    // Names of the store's own lead to no registry.
+    let foreign = |name: &&str| *name != "host" && !name.starts_with("im-");
+    let Some(image) = image.filter(foreign).filter(|_| context.is_local()) else { return Ok(()) };
     let engine = context.engine("images").await?;
     let (spec, bar) = watched(PullSpec::new(image));
     let found = engine.ensure_image(spec).await;
