@@ -126,7 +126,7 @@ fn run(
     client_environment(&mut program, &server, which.v2);
     program.env("INTEROP_ARCHIVE_IMAGE", ARCHIVE_NAME);
     registries.environment(&mut program);
-    let outcome = program::watch(&mut program, |line| ran.extend(case(&which.name(), line)));
+    let outcome = program::watch_both(&mut program, |line| ran.extend(case(&which.name(), line)));
     drop(server);
     let removed = store.remove();
     outcome.and(removed)

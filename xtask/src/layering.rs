@@ -32,7 +32,11 @@ const ARROWS: &[Arrows] = &[
     Arrows { name: "openlattice-images", built: &["openlattice-sys"], tests: &[] },
     Arrows { name: "openlattice-engine", built: &["openlattice-sys", "openlattice-images"], tests: &[] },
     Arrows { name: "openlattice-modal-proto", built: &[], tests: &[] },
-    Arrows { name: "openlattice-modal-client", built: &["openlattice-modal-proto"], tests: &[] },
+    Arrows {
+        name: "openlattice-modal-client",
+        built: &["openlattice-modal-proto"],
+        tests: &["openlattice-modal-server"],
+    },
     Arrows {
         name: "openlattice-modal-server",
         built: &["openlattice-modal-proto", "openlattice-engine", "openlattice-images"],

@@ -18,6 +18,7 @@ mod leaks;
 mod lint;
 mod menu;
 mod metadata;
+mod plant;
 mod process;
 mod program;
 mod record;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
 use crate::failure::{Attempted, Failure, Result};
+use crate::plant;
 
 /// Runs a program with our own streams and fails unless it exits with 0.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
@@ -55,6 +56,7 @@ fn follow(command: &Command, mut child: Child, output: impl Read, mut see: impl 
         let text = text.attempted(format!("could not read the output of {}", name(command)))?;
         let text = String::from_utf8_lossy(&text);
         println!("{text}");
+        plant::heard(&text);
         see(&text);
     }
     let status = child.wait().attempted(format!("could not wait for {}", name(command)))?;

@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use crate::failure::{Attempted, Failure, Result};
 use crate::server::{Server, Store, client_environment};
 use crate::workspace::Workspace;
-use crate::{clients, interop};
+use crate::{clients, interop, plant};
 
 /// Runs the test for both sandbox generations.
 ///
@@ -76,6 +76,7 @@ impl Client {
     fn line(&mut self) -> Result<String> {
         let mut line = String::new();
         self.output.read_line(&mut line).attempted("could not read from the client")?;
+        plant::heard(&line);
         Ok(line.trim_end().to_owned())
     }
 

@@ -7,13 +7,16 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use crate::failure::{Attempted, Failure, Result};
-use crate::program;
 use crate::workspace::Workspace;
+use crate::{plant, program};
 
 /// The credentials that the test clients present and the server asks for.
 pub(crate) const TOKEN_ID: &str = "ak-interop";
-/// The secret half of [`TOKEN_ID`].
-pub(crate) const TOKEN_SECRET: &str = "as-interop";
+
+/// The secret half of [`TOKEN_ID`]: one that is planted.
+fn token_secret() -> String {
+    format!("as-{}", plant::value("TOKEN_SECRET"))
+}
 
 /// A store folder that is emptied and removed through the `lattice` command.
 #[derive(Debug)]
@@ -81,15 +84,26 @@ impl Server {
         command
             .args(["serve", "--listen", listen])
             .env("MODAL_TOKEN_ID", TOKEN_ID)
-            .env("MODAL_TOKEN_SECRET", TOKEN_SECRET)
+            .env("MODAL_TOKEN_SECRET", token_secret())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().attempted("could not start lattice serve")?;
+        let errors = BufReader::new(child.stderr.take().expect("stderr was asked for as a pipe"));
+        thread::spawn(move || {
+            errors.lines().map_while(std::io::Result::ok).for_each(|line| {
+                plant::heard(&line);
+                eprintln!("{line}");
+            });
+        });
         let mut output = BufReader::new(child.stdout.take().expect("stdout was asked for as a pipe"));
         let mut line = String::new();
         output.read_line(&mut line).attempted("could not read from lattice serve")?;
-        // Nobody reads further; an unread pipe must not block the server.
-        thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        plant::heard(&line);
+        // Nobody needs what follows; an unread pipe must not block the server.
+        thread::spawn(move || {
+            output.lines().map_while(std::io::Result::ok).for_each(|line| plant::heard(&line));
+        });
         let Some(url) = line.trim().strip_prefix("listening on ").map(str::to_owned) else {
             drop(Self { child, url: String::new() });
             return Err(Failure::new(format!("lattice serve said {line:?} and not where it listens")));
@@ -136,9 +150,11 @@ pub(crate) fn client_variables(command: &mut Command, url: &str, v2: bool) {
     command
         .env("MODAL_SERVER_URL", url)
         .env("MODAL_TOKEN_ID", TOKEN_ID)
-        .env("MODAL_TOKEN_SECRET", TOKEN_SECRET)
+        .env("MODAL_TOKEN_SECRET", token_secret())
         .env("MODAL_CONFIG_PATH", "/dev/null")
         .env("MODAL_SANDBOX_V2", if v2 { "1" } else { "0" })
+        .env("OPENLATTICE_TEST_PLANT_SECRET", plant::value("SECRET"))
+        .env("OPENLATTICE_TEST_PLANT_ENV", plant::value("ENV"))
         .env("NO_PROXY", "127.0.0.1,localhost")
         .env("PYTHONDONTWRITEBYTECODE", "1");
 }

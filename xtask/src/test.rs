@@ -1,9 +1,11 @@
 //! Every test in one command, with a line per stage at the end.
 
+use std::fs;
 use std::path::Path;
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Attempted, Failure, Result};
 use crate::leaks::TestDir;
+use crate::plant::{self, Watcher};
 use crate::record::{Outcome, Ran, Record};
 use crate::stage::{self, Summary};
 use crate::transcript::{Programs, Transcript};
@@ -12,7 +14,7 @@ use crate::{clients, deny, drift, interop, layering, program, restart, trace};
 
 type Work = fn(&Workspace, &Path) -> Result<String>;
 
-/// The stages in their order; the leak check follows them.
+/// The stages in their order; the search for planted secrets and the leak check follow them.
 const STAGES: &[(&str, Work)] = &[
     ("layering", |workspace, _| layering::check(workspace)),
     ("deny", |workspace, _| deny::check(workspace)),
@@ -23,7 +25,7 @@ const STAGES: &[(&str, Work)] = &[
     ("trace", trace::check),
 ];
 
-/// Runs all stages or the named ones, then the leak check.
+/// Runs all stages or the named ones, then the search for planted secrets and the leak check.
 pub(crate) fn run(workspace: &Workspace, wanted: &[&str]) -> Result<()> {
     if wanted == ["--list"] {
         STAGES.iter().for_each(|(name, _)| println!("{name}"));
@@ -33,12 +35,14 @@ pub(crate) fn run(workspace: &Workspace, wanted: &[&str]) -> Result<()> {
         return Err(Failure::new(format!("no stage {unknown:?}: `cargo xtask test --list` names them")));
     }
     let test_dir = TestDir::new()?;
+    let watcher = Watcher::start();
     let mut summary = Summary::default();
     for (name, work) in STAGES {
         if wanted.is_empty() || wanted.contains(name) {
             summary.stage(name, || work(workspace, test_dir.path()));
         }
     }
+    summary.stage("secrets", || watcher.finish());
     summary.stage("leaks", || test_dir.finish());
     summary.finish()
 }
@@ -56,6 +60,7 @@ fn crates(workspace: &Workspace, test_dir: &Path) -> Result<String> {
         .args(["--", "--show-output"])
         .env("OPENLATTICE_TEST_DIR", test_dir)
         .env("TMPDIR", test_dir);
+    let planted = plant::hand(&mut cargo, test_dir)?;
     let mut transcript = Transcript::of(Programs::parse(&messages));
     let mut skips = Vec::new();
     let outcome = program::watch_both(&mut cargo, |line| {
@@ -64,6 +69,7 @@ fn crates(workspace: &Workspace, test_dir: &Path) -> Result<String> {
             skips.push(line.to_owned());
         }
     });
+    fs::remove_file(&planted).attempted(format!("could not remove {}", planted.display()))?;
     skips.iter().for_each(|skip| stage::note(skip));
     let counted = counted(&transcript.ran);
     Record::keep(workspace, "workspace", transcript.ran)?;

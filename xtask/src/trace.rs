@@ -91,7 +91,7 @@ fn record(
     let store = Store::new(workspace, test_dir, name)?;
     let server = Recording::start(workspace, &test_dir.join(name), calls)?;
     client_variables(client, &server.url, v2);
-    let outcome = program::run(client);
+    let outcome = program::watch_both(client, |_| ());
     drop(server);
     let removed = store.remove();
     outcome.and(removed)

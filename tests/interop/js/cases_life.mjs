@@ -47,13 +47,15 @@ test("life_time_ends_the_sandbox", async (ctx) => {
 });
 
 test("sandbox_environment_and_secrets", async (ctx) => {
-  const secret = await ctx.client.secrets.fromObject({ FROM_SECRET: "hidden", BOTH: "secret" });
+  // Values that must show nowhere, where a run plants some.
+  const [plain, hidden] = ["ENV", "SECRET"].map((name) => process.env[`OPENLATTICE_TEST_PLANT_${name}`] ?? name);
+  const secret = await ctx.client.secrets.fromObject({ FROM_SECRET: hidden, BOTH: "secret" });
   const script = 'printf "%s," "$PLAIN" "$FROM_SECRET" "$BOTH"';
-  const options = { env: { PLAIN: "p", BOTH: "env" }, secrets: [secret] };
+  const options = { env: { PLAIN: plain, BOTH: "env" }, secrets: [secret] };
   const main = await ctx.sandbox({ command: ["sh", "-c", script], ...options });
   assert.equal(await main.wait(), 0);
-  assert.equal(await main.stdout.readText(), "p,hidden,env,");
-  assert.equal((await run(await ctx.sandbox(options), ["sh", "-c", script]))[1], "p,hidden,env,");
+  assert.equal(await main.stdout.readText(), `${plain},${hidden},env,`);
+  assert.equal((await run(await ctx.sandbox(options), ["sh", "-c", script]))[1], `${plain},${hidden},env,`);
 });
 
 test("from_id", async (ctx) => {

@@ -1,5 +1,7 @@
 """Apps, the life of sandboxes, names, tags, and errors by class."""
 
+import os
+
 import modal
 from suite import case, equal, raises, run
 
@@ -54,13 +56,15 @@ def life_time_ends_the_sandbox(ctx):
 
 @case
 def sandbox_environment_and_secrets(ctx):
-    secret = modal.Secret.from_dict({"FROM_SECRET": "hidden", "BOTH": "secret"})
+    # Values that must show nowhere, where a run plants some.
+    plain, hidden = (os.environ.get(f"OPENLATTICE_TEST_PLANT_{name}", name) for name in ("ENV", "SECRET"))
+    secret = modal.Secret.from_dict({"FROM_SECRET": hidden, "BOTH": "secret"})
     script = 'printf "%s," "$PLAIN" "$FROM_SECRET" "$BOTH"'
-    options = {"env": {"PLAIN": "p", "BOTH": "env"}, "secrets": [secret]}
+    options = {"env": {"PLAIN": plain, "BOTH": "env"}, "secrets": [secret]}
     main = ctx.sandbox("sh", "-c", script, **options)
     main.wait()
-    equal(main.stdout.read(), "p,hidden,env,", "environment of the main process")
-    equal(run(ctx.sandbox(**options), "sh", "-c", script)[1], "p,hidden,env,", "environment of a command")
+    equal(main.stdout.read(), f"{plain},{hidden},env,", "environment of the main process")
+    equal(run(ctx.sandbox(**options), "sh", "-c", script)[1], f"{plain},{hidden},env,", "environment of a command")
 
 
 @case

@@ -42,8 +42,8 @@ fn become_command(
     report: &mut i32,
 ) -> Result<(), Failure> {
     let argv = environment::arguments(command.argv).at(stage::RESOURCES)?;
-    let envp =
-        environment::environment(plan.environment, command.environment, command.uid, ends.terminal).at(stage::RESOURCES)?;
+    let envp = environment::environment(plan.environment, command.environment, command.uid, ends.terminal)
+        .at(stage::RESOURCES)?;
     sys::set_capabilities(setup::permitted(plan), setup::permitted(plan)).at(stage::PRIVILEGES)?;
     join_groups(&handles.tasks).at(stage::CGROUP)?;
     sys::setsid();

@@ -63,8 +63,14 @@ impl Relays {
     pub(crate) fn new(any: bool) -> Result<Self> {
         let most = if any { MAX_CONNECTIONS } else { 0 };
         // SAFETY: zeros are a free slot.
-        let slots: &'static mut [Relay] = unsafe { Map::new(MAX_CONNECTIONS * size_of::<Relay>())?.into_table() };
-        Ok(Self { slots: &mut slots[..most], buffers: Map::new(most * 2 * CHUNK)?, open: 0, listening: false })
+        let slots: &'static mut [Relay] =
+            unsafe { Map::new(MAX_CONNECTIONS * size_of::<Relay>())?.into_table() };
+        Ok(Self {
+            slots: &mut slots[..most],
+            buffers: Map::new(most * 2 * CHUNK)?,
+            open: 0,
+            listening: false,
+        })
     }
 }
 
@@ -101,15 +107,20 @@ pub(crate) fn event(server: &mut Server, kind: u8, generation: u32, index: usize
 /// Takes one connection; with the last slot gone the rest waits.
 fn accept(server: &mut Server, port: usize) {
     let relays = &mut server.relays;
-    let Some(index) = relays.slots.iter().position(|relay| !relay.sides[OUTSIDE].socket.is_some()) else { return };
+    let Some(index) = relays.slots.iter().position(|relay| !relay.sides[OUTSIDE].socket.is_some()) else {
+        return;
+    };
     let Ok(outside) = sys::accept(server.handles.ports[port].raw()) else { return };
     // Nothing listens inside: dropping the socket says so.
     let Ok(inside) = sys::connect_loopback(server.plan.ports.numbers()[port]) else { return };
     // Without it bytes arrive all the same, later.
     let _ = sys::set_no_delay(outside.raw()).and(sys::set_no_delay(inside.raw()));
     server.generation = server.generation.wrapping_add(1);
-    relays.slots[index] =
-        Relay { sides: [Side::new(outside), Side::new(inside)], generation: server.generation, connecting: true };
+    relays.slots[index] = Relay {
+        sides: [Side::new(outside), Side::new(inside)],
+        generation: server.generation,
+        connecting: true,
+    };
     relays.open += 1;
     server.timers_changed = true;
     if relays.open == relays.slots.len() {

@@ -26,6 +26,8 @@
 //! Retries inside a call are the protocol's own; beyond them an [`Error`] says its [`ErrorKind`] and whether trying again is
 //! safe ([`Retry`]). Tokens and environment values never show in `Debug`, errors or logs.
 //!
+//! [`operations`] has an example for each of them.
+//!
 //! What is not here: functions, classes, queues, dicts, uploads of local folders into images, memory snapshots, sidecars.
 
 mod app;
@@ -49,6 +51,9 @@ mod token;
 mod upload;
 mod volume;
 mod warning;
+
+#[doc = include_str!("operations.md")]
+pub mod operations {}
 
 pub use app::{App, Environment, IfMissing};
 pub use client::Client;

@@ -22,6 +22,8 @@
 //! Capabilities describe the server that the configuration names. Modal's own offers GPUs, registries and filtered
 //! networks; of another server only what this project's server gives is declared, and the rest is refused before anything is sent.
 //!
+//! [`operations`] has an example for each call.
+//!
 //! What is not here: the wire (`openlattice-modal-client`), retries beyond the wire's own (`openlattice-layers`).
 
 mod account;
@@ -55,6 +57,9 @@ mod tag;
 mod tags;
 mod tailnet;
 mod volumes;
+
+#[doc = include_str!("operations.md")]
+pub mod operations {}
 
 /// The contract that the provider implements.
 pub use openlattice as contract;

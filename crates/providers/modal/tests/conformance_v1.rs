@@ -4,5 +4,5 @@
 mod candidate;
 
 fn main() -> std::process::ExitCode {
-    openlattice_conformance::run(async || candidate::in_process(false).await)
+    openlattice_conformance::run(async || candidate::in_process(false, |provider| provider).await)
 }

@@ -120,7 +120,7 @@ impl Drop for Workshop {
                 match remove(&engine, &id).await {
                     Ok(()) => lock.remove(),
                     Err(error) => {
-                        tracing::warn!(%error, sandbox = %id, "cannot remove the sandbox of a build")
+                        tracing::warn!(%error, sandbox = %id, "cannot remove the sandbox of a build");
                     }
                 }
             }));

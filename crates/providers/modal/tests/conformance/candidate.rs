@@ -3,15 +3,18 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use openlattice::{Error, ErrorKind, RegistryCredentials, Result};
+use openlattice::{ComputeProvider, Error, ErrorKind, RegistryCredentials, Result};
 use openlattice_conformance::{Candidate, Settings};
 use openlattice_images::testing::registry::{Both, PASSWORD, USERNAME};
 use openlattice_modal::{ModalConfig, ModalProvider};
 use openlattice_modal_server::{Server, ServerConfig};
 use tokio::sync::oneshot;
 
-/// The provider before a server in this process, on a store of its own, with sandboxes of one generation.
-pub(crate) async fn in_process(second_generation: bool) -> Result<Candidate> {
+/// The provider before a server in this process, on a store of its own, with sandboxes of one generation and with something over it.
+pub(crate) async fn in_process(
+    second_generation: bool,
+    over: impl Fn(Arc<dyn ComputeProvider>) -> Arc<dyn ComputeProvider>,
+) -> Result<Candidate> {
     let store = tempfile::tempdir().map_err(failed)?;
     let server = Server::bind(ServerConfig::new(store.path())).await.map_err(failed)?;
     let pair = server.credentials().cloned().ok_or_else(|| failed("the server has no credentials"))?;
@@ -32,10 +35,10 @@ pub(crate) async fn in_process(second_generation: bool) -> Result<Candidate> {
         settings.private_image = Some((both.private_image.clone(), credentials));
         settings.missing_image = both.open.reference("no-such-image", "0");
     }
-    let candidate = Candidate::new(Arc::new(config().build()?), settings);
+    let candidate = Candidate::new(over(Arc::new(config().build()?)), settings);
     Ok(candidate
         .keeping(registries)
-        .with_peer(Arc::new(config().build()?))
+        .with_peer(over(Arc::new(config().build()?)))
         .with_unreachable(Arc::new(unreachable()?))
         .keeping(stop)
         .keeping(store))

@@ -15,7 +15,7 @@ fn main() -> std::process::ExitCode {
     openlattice_conformance::run(async || {
         match std::env::var_os("OPENLATTICE_TEST_MODAL").is_some_and(|value| value == "1") {
             true => cloud(),
-            false => candidate::in_process(true).await,
+            false => candidate::in_process(true, |provider| provider).await,
         }
     })
 }

@@ -76,7 +76,7 @@ impl Script {
             "USER" => return self.follow_user(rest),
             "SHELL" => {
                 self.config.shell =
-                    Some(json(rest).filter(|words| !words.is_empty()).ok_or("SHELL needs a JSON array")?)
+                    Some(json(rest).filter(|words| !words.is_empty()).ok_or("SHELL needs a JSON array")?);
             }
             "RUN" => return self.run(rest),
             "COPY" => return self.copy(rest),
