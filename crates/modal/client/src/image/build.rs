@@ -1,5 +1,7 @@
 //! A build on the server: asked for, then followed through its log until it has a result.
 
+use std::time::Duration;
+
 use openlattice_modal_proto::client as wire;
 use openlattice_modal_proto::client::generic_result::GenericStatus;
 
@@ -14,7 +16,10 @@ const IMAGE_JOIN_STREAMING: Operation = Operation::repeatable("ImageJoinStreamin
 /// How long the server is asked to hold one log stream open, in seconds.
 const JOIN_SECONDS: f32 = 55.0;
 /// Log streams that may fail in a row.
-const JOIN_FAILURES: u32 = 3;
+const JOIN_FAILURES: u32 = 10;
+/// The first pause after one that failed, which doubles up to the longest: together long enough for a server that starts again.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Where log lines go.
 pub(super) type OnLog<'a> = &'a mut (dyn FnMut(&str) + Send);
@@ -60,6 +65,7 @@ async fn join(client: &Client, id: &ImageId, on_log: OnLog<'_>) -> Result<()> {
                 if failures >= JOIN_FAILURES || error.retry() != crate::error::Retry::Safe {
                     return Err(error);
                 }
+                tokio::time::sleep(PAUSE.saturating_mul(1 << (failures - 1)).min(LONGEST_PAUSE)).await;
             }
         }
     }
