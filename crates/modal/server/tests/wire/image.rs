@@ -225,6 +225,12 @@ async fn a_command_of_a_build_leaves_its_files_and_its_output() {
     let second = made(&mut scene.control, layer).await.succeeded();
     assert!(second.log.ends_with("made\n=> line 3: ENV A=b\n"), "{second:?}");
     assert_eq!(output(&mut scene, &second.id, "cat /srv/made; echo $A").await, "made\nb\n");
+    // A directory that an image below only sets is there for the commands on it.
+    let set = made(&mut scene.control, image(&["FROM host", "WORKDIR /srv/deep/work"])).await.succeeded();
+    let mut layer = image(&["FROM base", "RUN pwd > here"]);
+    layer.base_images = vec![proto::BaseImage { image_id: set.id, docker_tag: "base".into() }];
+    let third = made(&mut scene.control, layer).await.succeeded();
+    assert_eq!(output(&mut scene, &third.id, "cat /srv/deep/work/here").await, "/srv/deep/work\n");
     // By force it is built again, under the same id.
     let forced = ask(&mut scene.control, image(&lines), true).await;
     assert_eq!(

@@ -123,12 +123,16 @@ async fn in_a_sandbox(
     let secrets = secrets(shared, definition).await.map_err(|status| status.message().to_owned())?;
     let workshop = Workshop::open(&shared.engine, &shared.builds, &base.base).await.map_err(engine)?;
     let work = Work { workshop: &workshop, definition, secrets, build };
-    let mut done = Ok(());
+    // What an image below only sets is made when something runs in it.
+    let mut done = match &script.config.workdir {
+        Some(path) => workshop.files().mkdir(path, true).await.map_err(engine),
+        None => Ok(()),
+    };
     for line in &definition.lines {
-        done = work.follow(script, line).await.map_err(|text| at(line, &text));
         if done.is_err() {
             break;
         }
+        done = work.follow(script, line).await.map_err(|text| at(line, &text));
     }
     let image = match done {
         Ok(()) => workshop.snapshot(script.user.clone()).await.map_err(engine),
