@@ -3,6 +3,7 @@
 mod client;
 mod contender;
 mod gate;
+mod memory;
 mod table;
 
 use crate::failure::{Failure, Result};

@@ -35,15 +35,8 @@ impl TestDir {
         Self::below(&std::env::temp_dir())
     }
 
-    /// As [`new`](Self::new), in memory where the machine has a file system for that, so that no disk's write-back is measured.
-    pub(crate) fn in_memory() -> Result<Self> {
-        let memory = Path::new("/dev/shm");
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let mounted = mounts.lines().any(|line| line.split(' ').skip(1).take(2).eq(["/dev/shm", "tmpfs"]));
-        if mounted { Self::below(memory) } else { Self::new() }
-    }
-
-    fn below(parent: &Path) -> Result<Self> {
+    /// As [`new`](Self::new), below a folder of the caller's.
+    pub(crate) fn below(parent: &Path) -> Result<Self> {
         let path = parent.join(format!("openlattice-test-{}", std::process::id()));
         fs::create_dir(&path).attempted(format!("could not make {}", path.display()))?;
         let (stop, stopped) = mpsc::channel();

@@ -59,7 +59,7 @@ pub(crate) fn volume(text: &str) -> Result<VolumeMount, String> {
         Some(_) => return Err(WRONG.to_owned()),
         None => (place, false),
     };
-    if name.is_empty() || !path.starts_with('/') {
+    if name.is_empty() || !path.starts_with('/') || path.contains(':') {
         return Err(WRONG.to_owned());
     }
     Ok(VolumeMount { read_only, ..VolumeMount::new(name, path) })

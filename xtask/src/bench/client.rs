@@ -1,13 +1,14 @@
 //! Our client and the official ones against one local server: wall time, CPU time and peak memory per operation.
 //!
 //! Every round runs each operation once on each client, in turn, each in a process and a sandbox of its own, so that a
-//! noisy minute meets all of them and the peak of memory is that of the operation. The store is in memory where the machine
-//! has a file system for that: what a disk makes of 256 MiB says nothing about clients.
+//! noisy minute meets all of them and the peak of memory is that of the operation. The store is in memory: what a disk makes of
+//! 256 MiB says nothing about clients.
 
 use std::path::Path;
 
 use super::contender::{ALL, Programs};
 use super::gate;
+use super::memory::Memory;
 use super::table::{self, Row};
 use crate::failure::{Failure, Result};
 use crate::leaks::TestDir;
@@ -77,7 +78,8 @@ impl Rows {
 /// Measures, prints the table and the goals, and with `check` fails when one is missed.
 pub(super) fn measure(workspace: &Workspace, check: bool) -> Result<()> {
     let programs = Programs::prepare(workspace)?;
-    let folder = TestDir::in_memory()?;
+    let memory = Memory::mount()?;
+    let folder = TestDir::below(memory.path())?;
     let mut rows = Rows::default();
     let measured =
         (1..=ROUNDS).try_for_each(|round| run(workspace, &programs, folder.path(), round, &mut rows));

@@ -104,8 +104,10 @@ impl World<'_> {
     }
 
     async fn refused_specs(&self) {
-        use ErrorKind::{FailedPrecondition, InvalidArgument, NotFound, Unsupported};
+        use ErrorKind::{FailedPrecondition, InvalidArgument, NotFound, Unavailable, Unsupported};
         let mut registry = self.spec();
+        // Nobody listens there.
+        registry.runtime.image = Some("127.0.0.1:9/private:1".to_owned());
         let password = Plant::RegistryPassword.value().into();
         registry.runtime.registry = Some(RegistryCredentials { username: "user".to_owned(), password });
         let mut tailnet = self.spec();
@@ -114,7 +116,7 @@ impl World<'_> {
         missing.secrets.push(SecretSource::Named("no-such-secret".to_owned()));
         let zero = format!("{}\0", Plant::Env.value());
         let cases = [
-            ("registry", registry, &[Unsupported, NotFound][..]),
+            ("registry", registry, &[Unavailable, NotFound][..]),
             ("tailnet", tailnet, &[FailedPrecondition, Unsupported]),
             ("missing secret", missing, &[NotFound, Unsupported]),
             ("name of a variable", self.spec().with_env("A=B", Plant::Env.value()), &[InvalidArgument]),
