@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openlattice::{Result, SandboxInfo};
+use openlattice::{Result, SandboxInfo, Subject};
 use openlattice_modal_client as modal;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
@@ -16,6 +16,7 @@ use crate::tag;
 /// How often an end is tried again in the background, and how long after the first failure.
 const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const END: Attempt = Attempt("end failed sandbox");
 
 /// A sandbox that this provision made or found. One that it made is ended when nobody takes it.
 pub(crate) struct Made {
@@ -87,20 +88,34 @@ impl Drop for Made {
                     return;
                 }
             }
+            // Rather an ended sandbox that answers for its key than one that is left running.
+            if let Err(error) = crate::end::terminate(&sandbox, END).await {
+                tracing::warn!(sandbox = sandbox.id(), %error, "an abandoned sandbox is left behind");
+            }
         }));
     }
 }
 
-/// Ends a sandbox that its provision gives up.
+/// Ends a sandbox that its provision gives up. One that answers for a key is marked first and is not ended where that fails: a
+/// repeated provision would find the ended one.
 pub(crate) async fn end(sandbox: &modal::Sandbox) -> Result<()> {
-    // First, so that an ended sandbox does not answer for its key; without it a repeated provision finds the ended one.
-    if let Ok(mut tags) = sandbox.tags().await
-        && tags.contains_key(tag::KEY)
-    {
-        tags.insert(tag::FAILED.to_owned(), "1".to_owned());
-        if let Err(error) = sandbox.set_tags(&tags).await {
-            tracing::debug!(sandbox = sandbox.id(), %error, "cannot mark a failed sandbox");
+    mark(sandbox).await?;
+    crate::end::terminate(sandbox, END).await
+}
+
+async fn mark(sandbox: &modal::Sandbox) -> Result<()> {
+    let marked = async {
+        let mut tags = sandbox.tags().await?;
+        if !tags.contains_key(tag::KEY) || tags.contains_key(tag::FAILED) {
+            return Ok(());
         }
+        tags.insert(tag::FAILED.to_owned(), "1".to_owned());
+        sandbox.set_tags(&tags).await
+    };
+    match marked.await {
+        // It has ended by itself.
+        Err(error) if error.kind() == modal::ErrorKind::FailedPrecondition => Ok(()),
+        Err(error) if crate::end::is_gone(sandbox.id(), &error) => Ok(()),
+        marked => marked.map_err(END.about(Subject::Sandbox)),
     }
-    crate::end::terminate(sandbox, Attempt("end failed sandbox")).await
 }

@@ -113,6 +113,18 @@ async fn g3_an_end_before_the_machine_is_not_a_missing_image() {
 }
 
 #[tokio::test]
+async fn g4_no_ended_sandbox_is_left_to_answer_for_its_key() {
+    let fake = Fake::start().await;
+    fake.state().exit = Some(ExitStatus::Code(3));
+    fake.fail("SandboxTagsSetV2", (0..4).map(|_| Status::unavailable("not now")));
+    let spec = ProvisionSpec::new("host").with_key("k").with_command(["setup"]);
+    let error = provider(&fake).provision(spec).await.unwrap_err();
+    assert_eq!(error.subject(), Some(Subject::InitialCommand));
+    until(|| all_ended(&fake)).await;
+    assert!(fake.state().created[0].tags.contains_key("openlattice_failed"));
+}
+
+#[tokio::test]
 async fn g5_g9_a_dropped_provision_leaves_no_sandbox() {
     let fake = Fake::start().await;
     fake.state().hold_waits = true;
