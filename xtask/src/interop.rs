@@ -43,7 +43,6 @@ const RUNS: [Which; 4] = [
 /// Every run has a store and a server of its own, and each happens even if one before it failed.
 pub(crate) fn check(workspace: &Workspace, test_dir: &Path) -> Result<String> {
     build(workspace)?;
-    build_helpers(workspace)?;
     clients::registry();
     let registries = Registries::start(workspace)?;
     let mut ran = Vec::new();
@@ -82,24 +81,13 @@ impl Which {
     }
 }
 
-/// Builds the command, which is what the tests of the real server need.
+/// Builds the command and the helpers of the stages. All in one go and as the tests of the workspace were: apart, each choice of
+/// packages has features of its own and compiles the libraries again.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
-    program::run(workspace.cargo().args(["build", "--quiet", "--package", "openlattice-cli"]))
-}
-
-/// Builds the programs that write test images and run registries.
-fn build_helpers(workspace: &Workspace) -> Result<()> {
+    const EXAMPLES: [&str; 4] = ["make-archive", "test-registry", "serve", "scenario"];
     let mut cargo = workspace.cargo();
-    program::run(cargo.args([
-        "build",
-        "--quiet",
-        "--package",
-        "openlattice-images",
-        "--example",
-        "make-archive",
-        "--example",
-        "test-registry",
-    ]))
+    cargo.args(["build", "--quiet", "--workspace", "--bin", "lattice"]);
+    program::run(cargo.args(EXAMPLES.iter().flat_map(|name| ["--example", name])))
 }
 
 /// Imports an image of the machine's own programs into the store, under [`ARCHIVE_NAME`].

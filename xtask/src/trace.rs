@@ -15,7 +15,7 @@ use crate::{clients, interop, program};
 
 /// Records the scenario on three clients and both generations, and compares.
 pub(crate) fn check(workspace: &Workspace, test_dir: &Path) -> Result<String> {
-    build(workspace)?;
+    interop::build(workspace)?;
     // Of its own, so that what was recorded goes with it.
     let calls = test_dir.join("trace-calls");
     fs::create_dir(&calls).attempted(format!("could not make {}", calls.display()))?;
@@ -44,23 +44,6 @@ fn compare(workspace: &Workspace, test_dir: &Path, calls: &Path, name: &str, v2:
         return Ok(text);
     }
     Err(Failure::new(format!("{text}\n{}", String::from_utf8_lossy(&answer.stderr))))
-}
-
-fn build(workspace: &Workspace) -> Result<()> {
-    interop::build(workspace)?;
-    for (package, example) in
-        [("openlattice-modal-server", "serve"), ("openlattice-modal-client", "scenario")]
-    {
-        program::run(workspace.cargo().args([
-            "build",
-            "--quiet",
-            "--package",
-            package,
-            "--example",
-            example,
-        ]))?;
-    }
-    Ok(())
 }
 
 /// The scenario of each client, ours first.
