@@ -117,7 +117,7 @@ impl Lattice<'_> {
             let cases: [(&[&str], &[&str], &[&str]); 7] = [
                 (&["create"], &given, &["--", "sh", "-c", "echo why; exit 3"]),
                 (&["create"], &given, &["--", "/no/such/program"]),
-                (&["create", "--image", "no/such:image"], &given, &[]),
+                (&["create", "--image", "127.0.0.1:9/no/such:image"], &given, &[]),
                 (&["create", "--network", "open"], &given, &[]),
                 (&["run"], &given, &["--", "/no/such/program"]),
                 (&["run", "--timeout", "200ms"], &given, &["--", "sleep", "600"]),

@@ -128,12 +128,9 @@ impl World<'_> {
             shown(&self.place(what), &spec);
             bad(&self.place(what), self.provider.provision(spec).await, kinds);
         }
-        let image = ProvisionSpec { runtime: ProvisionSpec::new("no/such:image").runtime, ..self.spec() };
-        bad(
-            &self.place("image"),
-            self.provider.provision(image).await,
-            &[NotFound, InvalidArgument, Unsupported],
-        );
+        let image =
+            ProvisionSpec { runtime: ProvisionSpec::new("127.0.0.1:9/no/such:image").runtime, ..self.spec() };
+        bad(&self.place("image"), self.provider.provision(image).await, &[NotFound, Unavailable]);
     }
 
     async fn failed_setups(&self) {
