@@ -80,7 +80,8 @@ mod tests {
             .spawn()
             .unwrap();
         let seen = |names: &[String]| all().into_iter().find(|process| process.names(names).is_some());
-        let found = seen(std::slice::from_ref(&name)).map(|process| process.pid);
+        // A moment after its start the kernel shows no command line yet.
+        let found = (0..1000).find_map(|_| seen(std::slice::from_ref(&name))).map(|process| process.pid);
         drop(child.stdin.take());
         child.wait().unwrap();
         assert_eq!(found, Some(child.id()));
