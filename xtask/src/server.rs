@@ -51,6 +51,16 @@ impl Store {
         command
     }
 
+    /// Removes every sandbox with all that it left, so that the next one finds the memory and the disk that this one had.
+    pub(crate) fn empty(&self) -> Result<()> {
+        let listing = program::capture(self.lattice().args(["ps", "-a", "--json"]))?;
+        let left = sandbox_ids(&serde_json::from_str(&listing)?);
+        if left.is_empty() {
+            return Ok(());
+        }
+        program::capture(self.lattice().arg("rm").args(&left)).map(drop)
+    }
+
     /// Ends what still runs, lets the store collect its garbage, and removes the folder.
     pub(crate) fn remove(self) -> Result<()> {
         let listing = program::capture(self.lattice().args(["ps", "--json"]))?;

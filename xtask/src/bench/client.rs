@@ -107,16 +107,23 @@ fn run(
 ) -> Result<()> {
     let store = Store::with(workspace.released("lattice"), folder, "bench")?;
     let server = Server::start(&store, "127.0.0.1:0");
-    let done = server.and_then(|server| operations(programs, &server, round, rows));
+    let done = server.and_then(|server| operations(programs, &server, &store, round, rows));
     let removed = store.remove();
     done.and(removed)
 }
 
-fn operations(programs: &Programs, server: &Server, round: usize, rows: &mut Rows) -> Result<()> {
+fn operations(
+    programs: &Programs,
+    server: &Server,
+    store: &Store,
+    round: usize,
+    rows: &mut Rows,
+) -> Result<()> {
     for (row, operation, amount) in rows.operations() {
         println!("round {round} of {ROUNDS}: {operation} {amount}");
         for who in ALL {
             row.push(who, programs.run(who, server, operation, amount)?);
+            store.empty()?;
         }
     }
     Ok(())

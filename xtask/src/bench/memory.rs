@@ -7,10 +7,10 @@ use std::process::Command;
 use crate::failure::{Attempted, Result};
 use crate::program;
 
-/// Holds a round of the client's benchmark: three times 1 GiB of output, and files.
-const OPTIONS: &str = "size=12g,mode=0700,huge=always";
+/// Holds more than any single run of the client's benchmark leaves behind.
+const OPTIONS: &str = "size=12g,mode=0700";
 
-/// A tmpfs of large pages; dropping it takes it away with all that is in it.
+/// A tmpfs; dropping it takes it away with all that is in it.
 #[derive(Debug)]
 pub(super) struct Memory {
     path: PathBuf,
