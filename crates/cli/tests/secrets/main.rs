@@ -63,13 +63,14 @@ fn judge() {
     assert!(found.is_empty(), "planted values show: {found:#?}");
 }
 
-/// A file that was written into a sandbox holds what was written, reading it prints it, and a command's input lies in its spool.
+/// A file that was written into a sandbox holds what was written, reading it prints it, a command's input
+/// lies in its spool, and what a command prints of it in another.
 fn meant(find: &Find) -> bool {
     match find.plant {
         Plant::FileContent => {
             find.place.ends_with(&format!("file root/{FILE}")) || find.place.ends_with("/stdout")
         }
-        Plant::Stdin => find.place.ends_with("/stdin"),
+        Plant::Stdin => find.place.ends_with("/stdin") || find.place.ends_with("/stdout"),
         _ => false,
     }
 }
