@@ -18,6 +18,8 @@ use crate::processes::{Sampler, search_files};
 /// The name of the file that is written with a planted content, and of the one secret that is stored by name.
 pub(crate) const FILE: &str = "planted-content";
 pub(crate) const NAMED: &str = "planted-named";
+/// The id of the command at a terminal.
+pub(crate) const TERMINAL: &str = "planted-terminal";
 
 /// A provider, and where it keeps what.
 pub(crate) struct World<'a> {
@@ -204,7 +206,7 @@ impl World<'_> {
         if other.is_err() {
             bad(&self.place("known id"), other, &[AlreadyExists]);
         }
-        let mut pty = self.command("true");
+        let mut pty = self.command("true").with_exec_id(TERMINAL);
         pty.options.pty = Some(openlattice::PtySize { rows: 1, cols: 1 });
         let pty = self.provider.exec(id, pty).await;
         if pty.is_err() {

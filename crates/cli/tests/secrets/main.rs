@@ -18,7 +18,7 @@ use std::sync::Arc;
 use openlattice_layers::{Layer, TraceLayer};
 use openlattice_local::LocalConfig;
 
-use crate::flows::{FILE, World};
+use crate::flows::{FILE, TERMINAL, World};
 use crate::planted::{Find, Plant};
 use crate::processes::Sampler;
 use crate::store::Store;
@@ -64,13 +64,15 @@ fn judge() {
 }
 
 /// A file that was written into a sandbox holds what was written, reading it prints it, a command's input
-/// lies in its spool, and what a command prints of it in another.
+/// lies in its spool, and a terminal echoes what is typed.
 fn meant(find: &Find) -> bool {
     match find.plant {
         Plant::FileContent => {
             find.place.ends_with(&format!("file root/{FILE}")) || find.place.ends_with("/stdout")
         }
-        Plant::Stdin => find.place.ends_with("/stdin") || find.place.ends_with("/stdout"),
+        Plant::Stdin => {
+            find.place.ends_with("/stdin") || find.place.ends_with(&format!("file {TERMINAL}/stdout"))
+        }
         _ => false,
     }
 }
