@@ -6,7 +6,7 @@ use super::{
     terminal, user,
 };
 use crate::{
-    agent::{Agent, ExecBody, ExecFiles, Refusal},
+    agent::{ExecBody, ExecFiles, Refusal},
     engine::{Engine, Inner},
     error::{Error, ErrorKind, Result},
     id::{ExecId, SandboxId},
@@ -53,9 +53,9 @@ impl Started {
 impl Drop for Started {
     fn drop(&mut self) {
         if let (true, Ok(runtime)) = (self.kill, tokio::runtime::Handle::try_current()) {
-            let (dir, exec) = (self.engine.inner().store.sandbox_dir(&self.id), self.exec.clone());
+            let (engine, id, exec) = (self.engine.clone(), self.id.clone(), self.exec.clone());
             drop(runtime.spawn(async move {
-                if let Ok(agent) = Agent::connect(&dir).await {
+                if let Ok(agent) = engine.agent(&id).await {
                     // One that has ended needs no kill; a sandbox that has ended killed it.
                     drop(agent.signal(exec.as_str(), SIGKILL, true).await);
                 }

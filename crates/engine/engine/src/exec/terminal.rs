@@ -2,7 +2,7 @@
 
 use super::{TerminalSize, folder, signal::require_started, start, state};
 use crate::{
-    agent::{Agent, Refusal},
+    agent::Refusal,
     engine::Engine,
     error::{Error, ErrorKind, Result},
     id::{ExecId, SandboxId},
@@ -15,7 +15,7 @@ pub(crate) async fn resize(engine: &Engine, id: &SandboxId, exec: &ExecId, size:
         return Err(precondition(exec, "has ended"));
     }
     require_started(&folder::path(engine.inner(), id, exec), exec)?;
-    let agent = Agent::connect(&engine.inner().store.sandbox_dir(id)).await?;
+    let agent = engine.agent(id).await?;
     agent.resize(exec.as_str(), size).await.map_err(|refusal| refused(exec, refusal))
 }
 

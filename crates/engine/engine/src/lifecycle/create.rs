@@ -1,7 +1,6 @@
 //! Makes a sandbox: row, folder, launch, working directory, main command, and only then `running`.
 
 use crate::{
-    agent::Agent,
     engine::Engine,
     error::{Error, ErrorKind, Result},
     exec::{self, ExecSpec},
@@ -108,7 +107,7 @@ async fn make_workdir(engine: &Engine, id: &SandboxId, workdir: String) -> Resul
     if workdir == "/" {
         return Ok(());
     }
-    let root = Agent::connect(&engine.inner().store.sandbox_dir(id)).await?.root().await?;
+    let root = engine.agent(id).await?.root().await?;
     let made = engine.blocking(move |_| files::make_directories(&root, &workdir)).await;
     made.map_err(|error| {
         Error::new(ErrorKind::InvalidArgument, "cannot make the working directory").with_source(error)
