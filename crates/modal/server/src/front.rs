@@ -68,10 +68,10 @@ impl Front {
 }
 
 /// Names a call that the services do not know, whose answer says nothing otherwise.
-fn name_unknown(mut answer: http::Response<Body>, method: &str) -> http::Response<Body> {
+fn name_unknown(mut answer: http::Response<Body>, path: &str) -> http::Response<Body> {
     let unimplemented = answer.headers().get("grpc-status").is_some_and(|status| status == "12");
     if unimplemented && !answer.headers().contains_key("grpc-message") {
-        let text = format!("{method} is not supported by this server: see what differs from Modal");
+        let text = format!("{} is not supported by this server: see what differs from Modal", name_of(path));
         if let Ok(text) = HeaderValue::try_from(text) {
             answer.headers_mut().insert("grpc-message", text);
         }
@@ -123,7 +123,7 @@ impl Service<http::Request<Body>> for Front {
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
         }
-        let method = name_of(request.uri().path());
+        let uri = request.uri().clone();
         let answer = match self.dispatch(request) {
             Ok(answer) => answer,
             Err(status) => return Box::pin(std::future::ready(Ok(status.into_http()))),
@@ -132,7 +132,7 @@ impl Service<http::Request<Body>> for Front {
             tokio::select! {
                 biased;
                 answer = answer => answer.map(|answer| {
-                    shorten_message(trailers::attach(name_unknown(answer, &method)))
+                    shorten_message(trailers::attach(name_unknown(answer, uri.path())))
                 }),
                 () = Deadline::passed(deadline) => Ok(Deadline::status().into_http()),
             }
