@@ -54,8 +54,8 @@ impl Connections {
     pub(crate) fn lease(&self, server: &ServerUrl, extra_roots: &[Vec<u8>], idle: Duration) -> Result<Lease> {
         let address = server.to_string();
         let mut open = lock(&self.0);
-        let known = open.entry(address.clone()).or_default();
-        if let Some(free) = known.iter().find(|one| *one.calls.borrow() < MOST_CALLS) {
+        let mut known = open.get(&address).into_iter().flatten();
+        if let Some(free) = known.find(|one| *one.calls.borrow() < MOST_CALLS) {
             return Ok(free.lease());
         }
         let stub = RouterStub::new(Transport::new(channel::open(server, extra_roots)?))
@@ -63,7 +63,7 @@ impl Connections {
             .max_encoding_message_size(channel::MAX_MESSAGE);
         let connection = Connection { stub, calls: Arc::new(watch::Sender::new(0)) };
         let (lease, calls) = (connection.lease(), connection.calls.subscribe());
-        known.push(connection);
+        open.entry(address.clone()).or_default().push(connection);
         let entry = Entry { open: Arc::downgrade(&self.0), address, calls: Arc::downgrade(&lease.calls) };
         drop(tokio::spawn(entry.close_when_idle(calls, idle)));
         Ok(lease)
