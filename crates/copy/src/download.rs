@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use openlattice::{ComputeProvider, Error, ErrorKind, FileInfo, FileKind, Node, NodeFiles, Result, Subject};
+use openlattice::{
+    Bytes, ComputeProvider, Error, ErrorKind, FileContent, FileInfo, FileKind, Node, NodeFiles, Result,
+    Subject,
+};
 
-use crate::local::Local;
+use crate::local::{Local, Writing};
 use crate::report::{CopyOptions, CopyReport, Count, SkipReason};
 use crate::upload::files_of;
 use crate::{OPERATION, check_bounds, is_plain, join};
@@ -153,20 +156,12 @@ impl Download {
             let first = content.next_chunk().await?;
             Ok((content, first))
         };
-        let (mut content, mut next) = match opened.await {
+        let (mut content, first) = match opened.await {
             Ok(opened) => opened,
             Err(error) => return self.skip_unless_ours(item.path, error),
         };
-        let mut writing = self.root.write(&item.folder, &item.name).await?;
-        while let Some(piece) = next {
-            let length = piece.len() as u64;
-            writing = writing.append(piece).await?;
-            self.count.add(|report| report.bytes += length);
-            next = content.next_chunk().await?;
-        }
-        writing.finish(item.mode).await?;
-        self.count.add(|report| report.files += 1);
-        Ok(())
+        let writing = self.root.write(&item.folder, &item.name).await?;
+        receive(&mut *content, first, writing, item.mode, &self.count).await
     }
 
     /// Leaves out what turned out to be no file: Modal's file tool shows every fifo and device as one.
@@ -193,6 +188,25 @@ impl Download {
         }
         Ok(())
     }
+}
+
+/// Writes content, whose first piece has been read, to its end, and counts it.
+pub(crate) async fn receive(
+    content: &mut dyn FileContent,
+    mut next: Option<Bytes>,
+    mut writing: Writing,
+    mode: u32,
+    count: &Count,
+) -> Result<()> {
+    while let Some(piece) = next {
+        let length = piece.len() as u64;
+        writing = writing.append(piece).await?;
+        count.add(|report| report.bytes += length);
+        next = content.next_chunk().await?;
+    }
+    writing.finish(mode).await?;
+    count.add(|report| report.files += 1);
+    Ok(())
 }
 
 /// A name that cannot lead anywhere else.

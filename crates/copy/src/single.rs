@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use openlattice::{ComputeProvider, Error, ErrorKind, FileContent, FileKind, Node, Result, WriteOptions};
+use openlattice::{ComputeProvider, Error, ErrorKind, FileKind, Node, Result};
 
+use crate::download::receive;
 use crate::local::Local;
 use crate::report::{CopyOptions, CopyReport, Count};
-use crate::upload::{Counted, files_of};
+use crate::upload::{files_of, send};
 use crate::{OPERATION, commands, local_error};
 
 /// Copies a local file to a path in a node, where it replaces what has that name. A link at the end of either path is followed.
@@ -30,10 +31,7 @@ pub async fn upload_file<P: ComputeProvider + ?Sized>(
     };
     let count = Count::new(options);
     let modes = node.provider().capabilities().files.modes;
-    let content: Box<dyn FileContent> = Box::new(Counted { inner: reading, count: count.clone() });
-    let write = WriteOptions { mode: modes.then_some(mode) };
-    files.extension().write_stream(node.id(), path, content, write).await?;
-    count.add(|report| report.files += 1);
+    send(node, &files, reading, path, modes.then_some(mode), &count).await?;
     // A file that is replaced may have any mode.
     if !modes && files.stat(path).await?.mode & 0o777 != mode {
         let not_set = commands::set_modes(node, vec![(path.to_owned(), mode)]).await?;
@@ -58,20 +56,13 @@ pub async fn download_file<P: ComputeProvider + ?Sized>(
     let mode = if found.kind == FileKind::Symlink { 0o644 } else { found.mode };
     let mut content = files.read_stream(path).await?;
     // The first piece before anything local: it tells whether there is such a file.
-    let mut next = content.next_chunk().await?;
+    let first = content.next_chunk().await?;
     let (folder, name) = split(local)?;
     let name = name.to_str().ok_or_else(|| no_name(local))?;
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let count = Count::new(options);
-    let mut writing = Local::open(folder).await?.write(Path::new(""), name).await?;
-    while let Some(piece) = next {
-        let length = piece.len() as u64;
-        writing = writing.append(piece).await?;
-        count.add(|report| report.bytes += length);
-        next = content.next_chunk().await?;
-    }
-    writing.finish(mode).await?;
-    count.add(|report| report.files += 1);
+    let writing = Local::open(folder).await?.write(Path::new(""), name).await?;
+    receive(&mut *content, first, writing, mode, &count).await?;
     Ok(count.report())
 }
 

@@ -154,10 +154,8 @@ impl<P: ComputeProvider + ?Sized> Upload<'_, P> {
             self.count.skip(local.to_string_lossy().into_owned(), SkipReason::Kind);
             return Ok(None);
         };
-        let content = Box::new(Counted { inner: reading, count: self.count.clone() });
-        let options = WriteOptions { mode: self.offers.modes.then_some(mode) };
-        self.files.extension().write_stream(self.node.id(), &item.path, content, options).await?;
-        self.count.add(|report| report.files += 1);
+        let sent = self.offers.modes.then_some(mode);
+        send(self.node, &self.files, reading, &item.path, sent, &self.count).await?;
         Ok((!self.offers.modes).then_some((item.path, mode)))
     }
 
@@ -227,6 +225,21 @@ impl<P: ComputeProvider + ?Sized> Upload<'_, P> {
     }
 }
 
+/// Writes a local file to a path of the node, with a mode where one is given, and counts it.
+pub(crate) async fn send<P: ComputeProvider + ?Sized>(
+    node: &Node<P>,
+    files: &NodeFiles,
+    reading: Reading,
+    path: &str,
+    mode: Option<u32>,
+    count: &Count,
+) -> Result<()> {
+    let content = Box::new(Counted { inner: reading, count: count.clone() });
+    files.extension().write_stream(node.id(), path, content, WriteOptions { mode }).await?;
+    count.add(|report| report.files += 1);
+    Ok(())
+}
+
 /// The node's files.
 pub(crate) fn files_of<P: ComputeProvider + ?Sized>(node: &Node<P>) -> Result<NodeFiles> {
     node.files().ok_or_else(|| Error::unsupported(OPERATION, "extensions.files"))
@@ -241,9 +254,9 @@ fn is_missing<T>(found: &Result<T>) -> bool {
 
 /// Content whose bytes are counted as they are taken.
 #[derive(Debug)]
-pub(crate) struct Counted {
-    pub(crate) inner: Reading,
-    pub(crate) count: Count,
+struct Counted {
+    inner: Reading,
+    count: Count,
 }
 
 #[async_trait]
