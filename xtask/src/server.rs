@@ -61,13 +61,9 @@ impl Store {
         program::capture(self.lattice().arg("rm").args(&left)).map(drop)
     }
 
-    /// Ends what still runs, lets the store collect its garbage, and removes the folder.
+    /// Empties the store, lets it collect its garbage, and removes the folder.
     pub(crate) fn remove(self) -> Result<()> {
-        let listing = program::capture(self.lattice().args(["ps", "--json"]))?;
-        let left = sandbox_ids(&serde_json::from_str(&listing)?);
-        if !left.is_empty() {
-            program::capture(self.lattice().arg("rm").args(&left))?;
-        }
+        self.empty()?;
         program::capture(self.lattice().arg("gc"))?;
         fs::remove_dir_all(&self.folder).attempted(format!("could not remove {}", self.folder.display()))
     }
