@@ -11,7 +11,7 @@ use crate::{
     image::ImageInfo,
     store::{ImageContent, ImageRow},
 };
-use openlattice_images::{ImageConfig, ImportOptions};
+use openlattice_images::{ImageConfig, ImportOptions, Imported, LayerSink};
 use std::{
     path::Path,
     time::{Duration, SystemTime},
@@ -39,8 +39,11 @@ fn import_blocking(inner: &Inner, name: &str, archive: &Path) -> Result<ImageInf
     let sink = layers::sink(inner)?;
     let imported = openlattice_images::import(archive, &sink, &ImportOptions::new(IDS))
         .map_err(|e| import_error(&archive.display().to_string(), e))?;
-    let mut content = content(imported.config);
-    content.layers = imported.layers.iter().map(|id| layers::sized(&sink, id)).collect();
+    record(inner, name, content(imported, &sink))
+}
+
+/// Records an image under a name, which moves to it.
+pub(super) fn record(inner: &Inner, name: &str, content: ImageContent) -> Result<ImageInfo> {
     let info = ImageInfo {
         env: content.env.clone(),
         command: content.command.clone(),
@@ -52,8 +55,13 @@ fn import_blocking(inner: &Inner, name: &str, archive: &Path) -> Result<ImageInf
     Ok(row.info)
 }
 
-/// What an image says of how to run it.
-pub(super) fn content(config: ImageConfig) -> ImageContent {
+/// What an image says of how to run it, and its layers.
+pub(super) fn content(imported: Imported, sink: &LayerSink) -> ImageContent {
+    let layers = imported.layers.iter().map(|id| layers::sized(sink, id)).collect();
+    ImageContent { layers, ..configured(imported.config) }
+}
+
+fn configured(config: ImageConfig) -> ImageContent {
     let pair = |text: String| text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
     ImageContent {
         env: config.env.into_iter().filter_map(pair).filter(|(key, _)| !key.is_empty()).collect(),
@@ -96,7 +104,7 @@ mod tests {
             workdir: Some("/app".to_owned()),
             user: None,
         };
-        let content = content(config);
+        let content = configured(config);
         assert_eq!(content.env, [("A".to_owned(), "b=c".to_owned())]);
         assert_eq!(content.command, ["sh", "-c"]);
     }

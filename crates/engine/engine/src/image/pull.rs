@@ -2,15 +2,13 @@
 
 use super::{
     host,
-    import::{check_name, content, orphan_expiry},
+    import::{check_name, content, record},
     layers::{self, IDS, import_error},
 };
 use crate::{
     engine::Engine,
     error::{Error, ErrorKind, Result},
-    id::ImageId,
     image::{ImageInfo, PullSpec},
-    store::{ImageContent, ImageRow},
 };
 use openlattice_images::{
     ImportError, ImportOptions, Imported,
@@ -112,22 +110,11 @@ fn keep(
     sink: &openlattice_images::LayerSink,
 ) -> Result<ImageInfo> {
     let name = reference.to_string();
-    let mut content: ImageContent = content(imported.config);
-    content.layers = imported.layers.iter().map(|id| layers::sized(sink, id)).collect();
-    if let Some(row) = inner.store.find_image(&name)?
-        && row.content == content
-    {
-        return Ok(row.info);
+    let content = content(imported, sink);
+    match inner.store.find_image(&name)? {
+        Some(row) if row.content == content => Ok(row.info),
+        _ => record(inner, &name, content),
     }
-    let info = ImageInfo {
-        env: content.env.clone(),
-        command: content.command.clone(),
-        workdir: content.workdir.clone(),
-        ..ImageInfo::empty(ImageId::random())
-    };
-    let mut row = ImageRow { info, content };
-    inner.store.insert_image(&mut row, Some(&name), None, orphan_expiry())?;
-    Ok(row.info)
 }
 
 fn pull_error(reference: &Reference, error: PullError) -> Error {
