@@ -18,7 +18,10 @@ use std::{
     mem::MaybeUninit,
     os::fd::OwnedFd,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
 };
 use tokio::sync::watch;
@@ -42,6 +45,7 @@ struct Shared {
     epoll: OwnedFd,
     inotify: OwnedFd,
     wake: OwnedFd,
+    stopping: AtomicBool,
     table: Mutex<Table>,
 }
 
@@ -49,6 +53,9 @@ struct Shared {
 struct Table {
     folders: HashMap<i32, Subject>,
     agents: HashMap<u32, (Agent, OwnedFd, Subject)>,
+    /// Folders that nobody watches any more. The thread takes them out of the kernel's set: whoever saw a command end has an answer
+    /// to give, and the removal takes longer than that.
+    left: Vec<i32>,
     /// What is followed of the files of sandboxes.
     followers: HashMap<i32, Vec<Arc<follow::Follower>>>,
 }
@@ -128,7 +135,8 @@ pub(crate) fn open_agent(agent: Agent) -> Result<Option<OwnedFd>> {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        if rustix::io::write(&self.shared.wake, &1_u64.to_ne_bytes()).is_ok()
+        self.shared.stopping.store(true, Ordering::Release);
+        if self.shared.wake()
             && let Some(thread) = self.thread.take()
         {
             // A panic in it has been reported by the panic hook.
@@ -155,7 +163,12 @@ impl Shared {
         let wake = eventfd(0, EventfdFlags::CLOEXEC)?;
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         epoll::add(&epoll, &inotify, epoll::EventData::new_u64(INOTIFY), epoll::EventFlags::IN)?;
-        Ok(Self { epoll, inotify, wake, table: Mutex::default() })
+        Ok(Self { epoll, inotify, wake, stopping: AtomicBool::new(false), table: Mutex::default() })
+    }
+
+    /// Makes the thread look at what is to be done.
+    fn wake(&self) -> bool {
+        rustix::io::write(&self.wake, &1_u64.to_ne_bytes()).is_ok()
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -172,10 +185,23 @@ impl Shared {
             }
             for event in &events {
                 match event.data.u64() {
-                    WAKE => return self.notify_all(),
+                    WAKE if self.stopping.load(Ordering::Acquire) => return self.notify_all(),
+                    WAKE => self.remove_left(),
                     INOTIFY => self.take_changes(),
                     key => self.agent_ended(key - PIDS),
                 }
+            }
+        }
+    }
+
+    fn remove_left(&self) {
+        // The count does not matter: all are taken out.
+        let _ = rustix::io::read(&self.wake, &mut [0; 8]);
+        let mut table = self.table();
+        for wd in std::mem::take(&mut table.left) {
+            // One that is watched again by now keeps its number and stays; a folder that was deleted has taken its watch along.
+            if !table.folders.contains_key(&wd) {
+                let _ = inotify::remove_watch(&self.inotify, wd);
             }
         }
     }
@@ -235,8 +261,9 @@ impl Drop for Watch {
                     subject.watches -= 1;
                     if subject.watches == 0 {
                         table.folders.remove(&wd);
-                        // A folder that was deleted has taken its watch along.
-                        let _ = inotify::remove_watch(&self.shared.inotify, wd);
+                        table.left.push(wd);
+                        drop(table);
+                        self.shared.wake();
                     }
                 }
             }

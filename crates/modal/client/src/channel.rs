@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tower::ServiceExt;
 
 use crate::error::Error;
+use crate::one_write::OneWrite;
 use crate::server_url::ServerUrl;
 
 /// The largest message in either direction (protocol section 1.3).
@@ -37,5 +41,9 @@ pub(crate) fn open(server: &ServerUrl, extra_roots: &[Vec<u8>]) -> Result<Channe
         let tls = ClientTlsConfig::new().with_webpki_roots().ca_certificates(roots);
         endpoint = endpoint.tls_config(tls).map_err(unusable)?;
     }
-    Ok(endpoint.connect_lazy())
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let tcp = tcp.map_response(|stream| TokioIo::new(OneWrite::new(stream.into_inner())));
+    Ok(endpoint.connect_with_connector_lazy(tcp))
 }

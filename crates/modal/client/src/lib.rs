@@ -40,6 +40,7 @@ mod files;
 mod headers;
 mod image;
 mod jwt;
+mod one_write;
 mod retry;
 mod router;
 mod sandbox;

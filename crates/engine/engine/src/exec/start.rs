@@ -129,7 +129,7 @@ fn prepare(inner: &Inner, id: &SandboxId, spec: &ExecSpec, main: bool) -> Result
     let user = match (spec.uid, &spec.user) {
         (Some(uid), _) => uid.to_string(),
         (None, Some(user)) => user.clone(),
-        (None, None) => inner.store.image_row(row.info.image.as_str())?.content.user,
+        (None, None) => inner.store.image_user(&row.info.image)?,
     };
     let files = Some(files(&claim, spec)?);
     claim.remember(spec.fingerprint.as_deref())?;
