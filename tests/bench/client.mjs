@@ -9,6 +9,7 @@ import { join } from "node:path";
 const modal = createRequire(join(process.env.BENCH_NPM, "package.json"))("modal");
 
 const WARM_UP = 5;
+const TRUE = "/tmp/true";
 
 /** A line of the kernel's account of this process, in KiB. */
 function memory(field) {
@@ -73,9 +74,22 @@ class Bench {
     for (const sandbox of made) await sandbox.terminate();
   }
 
-  async execs(amount) {
-    for (let done = 0; done < WARM_UP; done += 1) await this.run(this.sandbox);
-    await this.report(amount, () => this.run(this.sandbox));
+  /** Brings the static program along where it is asked for, and runs it a few times. */
+  async warmUp(program) {
+    if (program === TRUE) {
+      await this.sandbox.filesystem.writeBytes(readFileSync(process.env.BENCH_TRUE), TRUE);
+      await this.run(this.sandbox, ["chmod", "755", TRUE]);
+    }
+    for (let done = 0; done < WARM_UP; done += 1) await this.run(this.sandbox, [program]);
+  }
+
+  async execs(amount, program = TRUE) {
+    await this.warmUp(program);
+    await this.report(amount, () => this.run(this.sandbox, [program]));
+  }
+
+  execs_dynamic(amount) {
+    return this.execs(amount, "true");
   }
 
   async output(amount) {
@@ -109,9 +123,14 @@ class Bench {
     });
   }
 
-  async many(amount) {
-    for (let done = 0; done < WARM_UP; done += 1) await this.run(this.sandbox);
-    await this.report(1, () => Promise.all(Array.from({ length: amount }, () => this.run(this.sandbox))));
+  async many(amount, program = TRUE) {
+    await this.warmUp(program);
+    const one = () => this.run(this.sandbox, [program]);
+    await this.report(1, () => Promise.all(Array.from({ length: amount }, one)));
+  }
+
+  many_dynamic(amount) {
+    return this.many(amount, "true");
   }
 }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import sys
 import time
@@ -9,6 +10,7 @@ import time
 import modal
 
 WARM_UP = 5
+TRUE = "/tmp/true"
 
 
 def memory(field):
@@ -35,8 +37,17 @@ class Bench:
     def create(self):
         return modal.Sandbox.create(app=self.app, image=self.image)
 
-    def run(self, sandbox):
-        ended(sandbox.exec("true").wait())
+    def run(self, sandbox, program="true"):
+        ended(sandbox.exec(program).wait())
+
+    def warm_up(self, program):
+        """Brings the static program along where it is asked for, and runs it a few times."""
+        if program == TRUE:
+            with open(os.environ["BENCH_TRUE"], "rb") as content:
+                self.sandbox.filesystem.write_bytes(content.read(), TRUE)
+            ended(self.sandbox.exec("chmod", "755", TRUE).wait())
+        for _ in range(WARM_UP):
+            self.run(self.sandbox, program)
 
     def measured(self, work):
         start = time.perf_counter()
@@ -63,10 +74,15 @@ class Bench:
         for sandbox in made:
             sandbox.terminate()
 
-    def execs(self, amount):
-        for _ in range(WARM_UP):
-            self.run(self.sandbox)
-        self.report(amount, lambda: [self.measured(lambda: self.run(self.sandbox)) for _ in range(amount)])
+    def execs(self, amount, program=TRUE):
+        def one():
+            self.run(self.sandbox, program)
+
+        self.warm_up(program)
+        self.report(amount, lambda: [self.measured(one) for _ in range(amount)])
+
+    def execs_dynamic(self, amount):
+        self.execs(amount, "true")
 
     def output(self, amount):
         def work():
@@ -97,17 +113,19 @@ class Bench:
 
         self.report(1, lambda: self.measured(work))
 
-    def many(self, amount):
+    def many(self, amount, program=TRUE):
         async def one():
-            process = await self.sandbox.exec.aio("true")
+            process = await self.sandbox.exec.aio(program)
             ended(await process.wait.aio())
 
         async def together():
             await asyncio.gather(*(one() for _ in range(amount)))
 
-        for _ in range(WARM_UP):
-            self.run(self.sandbox)
+        self.warm_up(program)
         self.report(1, lambda: self.measured(lambda: asyncio.run(together())))
+
+    def many_dynamic(self, amount):
+        self.many(amount, "true")
 
 
 def main():

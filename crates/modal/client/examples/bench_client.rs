@@ -16,6 +16,8 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const WARM_UP: usize = 5;
 const DATA: &str = "/tmp/data";
+/// Where a `true` without libraries is put.
+const TRUE: &str = "/tmp/true";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Outcome<()> {
@@ -57,11 +59,13 @@ impl Bench {
     async fn run(&self, operation: &str, amount: usize) -> Outcome<()> {
         match operation {
             "creates" => self.creates(amount).await,
-            "execs" => self.execs(amount).await,
+            "execs" => self.execs(amount, TRUE).await,
+            "execs_dynamic" => self.execs(amount, "true").await,
             "output" => self.output(amount).await,
             "write" => self.write(amount).await,
             "read" => self.read(amount).await,
-            "many" => self.many(amount).await,
+            "many" => self.many(amount, TRUE).await,
+            "many_dynamic" => self.many(amount, "true").await,
             other => Err(format!("no operation {other:?}").into()),
         }
     }
@@ -84,12 +88,12 @@ impl Bench {
         Ok(())
     }
 
-    async fn execs(&self, amount: usize) -> Outcome<()> {
-        self.warm_up().await?;
+    async fn execs(&self, amount: usize, program: &str) -> Outcome<()> {
+        self.warm_up(program).await?;
         let mut measured = Measured::start()?;
         for _ in 0..amount {
             let start = Instant::now();
-            run(&self.sandbox, ["true"]).await?;
+            run(&self.sandbox, [program]).await?;
             measured.push(start);
         }
         measured.print()
@@ -133,14 +137,14 @@ impl Bench {
         measured.print()
     }
 
-    async fn many(&self, amount: usize) -> Outcome<()> {
-        self.warm_up().await?;
+    async fn many(&self, amount: usize, program: &'static str) -> Outcome<()> {
+        self.warm_up(program).await?;
         let mut measured = Measured::start()?;
         let start = Instant::now();
         let mut running = tokio::task::JoinSet::new();
         for _ in 0..amount {
             let sandbox = self.sandbox.clone();
-            running.spawn(async move { run(&sandbox, ["true"]).await.map_err(|error| error.to_string()) });
+            running.spawn(async move { run(&sandbox, [program]).await.map_err(|error| error.to_string()) });
         }
         while let Some(done) = running.join_next().await {
             done??;
@@ -149,9 +153,14 @@ impl Bench {
         measured.print()
     }
 
-    async fn warm_up(&self) -> Outcome<()> {
+    /// Brings the static program along where it is asked for, and runs it a few times.
+    async fn warm_up(&self, program: &str) -> Outcome<()> {
+        if program == TRUE {
+            self.sandbox.write_file(TRUE, std::fs::read(std::env::var("BENCH_TRUE")?)?).await?;
+            run(&self.sandbox, ["chmod", "755", TRUE]).await?;
+        }
         for _ in 0..WARM_UP {
-            run(&self.sandbox, ["true"]).await?;
+            run(&self.sandbox, [program]).await?;
         }
         Ok(())
     }

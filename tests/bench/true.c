@@ -1,0 +1,17 @@
+/* A `true` without libraries.
+ *
+ * What a loader of libraries does before main, some forty instructions that ask the processor what it is, leaves a virtual machine
+ * each time: 0.4 of the 0.65 milliseconds of Debian's own `true` where this was measured, the same for every client. */
+void _start(void)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("syscall" : : "a"(60L), "D"(0L)); /* exit(0) */
+#elif defined(__aarch64__)
+	register long number __asm__("x8") = 93;
+	register long code __asm__("x0") = 0;
+	__asm__ volatile("svc 0" : : "r"(number), "r"(code));
+#else
+#error "how does a program end on this machine?"
+#endif
+	__builtin_unreachable();
+}
