@@ -34,39 +34,47 @@ const FILE: u64 = 256 << 20;
 #[derive(Debug)]
 pub(super) struct Rows {
     creates: Row,
-    /// One command after the other.
+    /// One command after the other, of a program that ends at once.
     pub(super) exec: Row,
+    /// The same with the image's `true`, of which the loader of its libraries is a good part.
+    exec_dynamic: Row,
     /// Output that is read and thrown away.
     pub(super) output: Row,
     output_small: Row,
     /// A file written.
     pub(super) write: Row,
     read: Row,
-    /// Commands at the same time.
+    /// Commands at the same time, of a program that ends at once.
     pub(super) many: Row,
+    /// The same with the image's `true`.
+    many_dynamic: Row,
 }
 
 impl Default for Rows {
     fn default() -> Self {
         Self {
             creates: Row::new("create to first exec done"),
-            exec: Row::new("exec of true"),
+            exec: Row::new("exec of a true without libraries"),
+            exec_dynamic: Row::new("exec of the image's true"),
             output: Row::new("1 GiB of output"),
             output_small: Row::new("64 MiB of output"),
             write: Row::new("256 MiB file write"),
             read: Row::new("256 MiB file read"),
-            many: Row::new("100 concurrent execs of true"),
+            many: Row::new("100 concurrent execs of a true without libraries"),
+            many_dynamic: Row::new("100 concurrent execs of the image's true"),
         }
     }
 }
 
 impl Rows {
     /// Every row with the operation that fills it and its amount.
-    fn operations(&mut self) -> [(&mut Row, &'static str, u64); 7] {
+    fn operations(&mut self) -> [(&mut Row, &'static str, u64); 9] {
         [
             (&mut self.creates, "creates", CREATES),
             (&mut self.exec, "execs", EXECS),
+            (&mut self.exec_dynamic, "execs_dynamic", EXECS),
             (&mut self.many, "many", MANY),
+            (&mut self.many_dynamic, "many_dynamic", MANY),
             (&mut self.output, "output", OUTPUT),
             (&mut self.output_small, "output", OUTPUT_SMALL),
             (&mut self.write, "write", FILE),

@@ -32,6 +32,8 @@ pub(super) struct Programs {
     scripts: PathBuf,
     python: PathBuf,
     npm: PathBuf,
+    /// A `true` without libraries, which each brings into its sandbox.
+    quick: PathBuf,
 }
 
 /// What one run of a program said.
@@ -59,6 +61,7 @@ impl Programs {
             scripts: workspace.root().join("tests/bench"),
             python: clients::python(workspace)?,
             npm: clients::javascript(workspace)?,
+            quick: quick(workspace)?,
         })
     }
 
@@ -74,10 +77,19 @@ impl Programs {
             }
         };
         client_environment(&mut command, server, true);
+        command.env("BENCH_TRUE", &self.quick);
         let said = program::capture(command.args([operation, &amount.to_string()]))?;
         Found::parse(&said)
             .ok_or_else(|| Failure::new(format!("{} said {said:?} about {operation}", who.name())))
     }
+}
+
+/// Compiles `true.c`.
+fn quick(workspace: &Workspace) -> Result<PathBuf> {
+    let program = workspace.target().join("bench-true");
+    let source = workspace.root().join("tests/bench/true.c");
+    program::run(Command::new("cc").args(["-O", "-static", "-nostdlib", "-o"]).arg(&program).arg(source))?;
+    Ok(program)
 }
 
 impl Contender {

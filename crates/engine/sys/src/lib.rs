@@ -4,6 +4,8 @@
 
 #![allow(unsafe_code, reason = "this crate exists to hold it; every block says why it is sound")]
 
+mod allocator;
 mod attributes;
 
+pub use allocator::keep_freed_memory;
 pub use attributes::{idmap, restrict};
