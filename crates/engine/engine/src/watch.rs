@@ -282,3 +282,43 @@ impl Drop for Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs,
+        os::fd::AsRawFd,
+        time::{Duration, Instant},
+    };
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_folder_that_is_watched_again_at_once_tells_its_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let watcher = Watcher::start().unwrap();
+        for turn in 0..200 {
+            drop(watcher.folder(dir.path()).unwrap());
+            let mut watch = watcher.folder(dir.path()).unwrap();
+            fs::write(dir.path().join("f"), turn.to_string()).unwrap();
+            tokio::time::timeout(PATIENCE, watch.changed()).await.expect("the change is told");
+        }
+    }
+
+    #[test]
+    fn what_nobody_watches_leaves_the_kernels_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let watcher = Watcher::start().unwrap();
+        let info = format!("/proc/self/fdinfo/{}", watcher.shared.inotify.as_raw_fd());
+        let watched = || fs::read_to_string(&info).unwrap().matches("inotify wd:").count();
+        let watch = watcher.folder(dir.path()).unwrap();
+        assert_eq!(watched(), 1);
+        drop(watch);
+        let start = Instant::now();
+        while watched() > 0 {
+            assert!(start.elapsed() < PATIENCE, "it is watched still");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}

@@ -62,7 +62,8 @@ impl Store {
     /// `USER` of an image, empty for root. Every command that names no user asks for it: one value of one row.
     pub(crate) fn image_user(&self, id: &ImageId) -> Result<String> {
         let sql = "SELECT json_extract(content, '$.user') FROM images WHERE id = ?1";
-        let user = self.read(|db| db.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional());
+        let user =
+            self.read(|db| db.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional());
         user?.ok_or_else(|| Error::not_found(format!("no image {id} in this store")))
     }
 
