@@ -33,7 +33,7 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        openlattice_sys::keep_freed_memory();
+        openlattice_engine::keep_freed_memory();
         let mut config = ServerConfig::new(&context.state_dir);
         config.listen = self.listen;
         config.access =

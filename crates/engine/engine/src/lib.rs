@@ -37,6 +37,7 @@ pub use exec::{ExecEnd, ExecSpec, ExecState, OutputReader, OutputStream, StdinSt
 pub use files::{FileEvent, FileEventKind, FileKind, FileReader, FileStat, FileWatch, Files, WatchSpec};
 pub use id::{ExecId, ImageId, SandboxId, VolumeId};
 pub use image::{ImageInfo, OnProgress, PullSpec, RegistryCredentials, SnapshotSpec};
+pub use openlattice_sys::keep_freed_memory;
 pub use ports::{PublishPort, PublishedPort};
 pub use probe::Probe;
 pub use sandbox::{
