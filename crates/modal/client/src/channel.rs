@@ -44,6 +44,8 @@ pub(crate) fn open(server: &ServerUrl, extra_roots: &[Vec<u8>]) -> Result<Channe
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
+    // Divided among the addresses of a name; the endpoint's own is for all of them and TLS together.
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     let tcp = tcp.map_response(|stream| TokioIo::new(OneWrite::new(stream.into_inner())));
     Ok(endpoint.connect_with_connector_lazy(tcp))
 }
