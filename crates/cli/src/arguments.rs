@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{commands, exit, providers};
+use crate::{commands, exit, log, providers};
 
 /// Compute nodes on this machine and on Modal.
 #[derive(Debug, Parser)]
@@ -25,6 +25,10 @@ pub(crate) struct Global {
     /// Who supplies the node
     #[arg(long, global = true, default_value = providers::DEFAULT, value_parser = providers::names())]
     pub(crate) provider: String,
+    /// What is logged on standard error: off, error, warn, info, debug or trace, or levels by crate,
+    /// as openlattice_modal=debug,h2=info [default: warn]
+    #[arg(long, global = true, env = "LATTICE_LOG", value_name = "LEVEL")]
+    pub(crate) log: Option<log::Filter>,
 }
 
 /// The commands, one file each.

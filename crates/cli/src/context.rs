@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use openlattice::ComputeProvider;
 use openlattice_engine::{Engine, EngineConfig};
+use openlattice_layers::{Layer, TraceLayer};
 
 use crate::arguments::Global;
 use crate::failure::{Failure, Result};
@@ -24,9 +25,10 @@ impl Context {
         Self { state_dir, provider: global.provider }
     }
 
-    /// Builds the chosen provider.
+    /// Builds the chosen provider, whose calls are in the log at level debug.
     pub(crate) async fn provider(&self) -> Result<Arc<dyn ComputeProvider>> {
-        providers::open(&self.provider, &self.state_dir).await
+        let provider = providers::open(&self.provider, &self.state_dir).await?;
+        Ok(Arc::new(TraceLayer.over(provider)))
     }
 
     /// Whether the chosen provider is this machine.

@@ -9,6 +9,7 @@ mod context;
 mod exit;
 mod failure;
 mod live;
+mod log;
 mod node_arguments;
 mod output;
 mod providers;
@@ -49,7 +50,7 @@ fn names_a_runner(arguments: impl Iterator<Item = String>) -> bool {
     let mut words = arguments.skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
-            "--state-dir" | "--provider" => drop(words.next()),
+            "--state-dir" | "--provider" | "--log" => drop(words.next()),
             option if option.starts_with('-') => {}
             command => return matches!(command, "run" | "exec"),
         }
@@ -58,6 +59,7 @@ fn names_a_runner(arguments: impl Iterator<Item = String>) -> bool {
 }
 
 fn run(arguments: Arguments) -> u8 {
+    log::start(arguments.global.log.clone().unwrap_or_default());
     let runner = matches!(arguments.command, Command::Run(_) | Command::Exec(_));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = match runtime {
@@ -89,6 +91,7 @@ mod tests {
         assert!(runner("lattice run"));
         assert!(runner("lattice --state-dir run exec x"));
         assert!(!runner("lattice --state-dir run ps"));
+        assert!(runner("lattice --log debug exec x"));
         assert!(!runner("lattice"));
     }
 }

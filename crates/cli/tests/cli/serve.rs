@@ -64,6 +64,35 @@ fn nodes_outlive_the_server() {
 }
 
 #[test]
+fn the_log_has_each_call_when_it_is_asked_for() {
+    let Some(store) = Store::new("log") else { return };
+    let file = store.path("log");
+    let mut command = store.lattice();
+    command.args(["serve", "--no-auth", "--log", "debug"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.stderr(std::fs::File::create(&file).unwrap());
+    let mut running = Running::new(command);
+    let url = running.line().strip_prefix("listening on ").unwrap().to_owned();
+    let call = |arguments: &[&str]| {
+        store.run_with(&[&["--provider", "modal"], arguments].concat(), b"", |command| {
+            command.env("MODAL_SERVER_URL", &url).env("MODAL_TOKEN_ID", "a").env("MODAL_TOKEN_SECRET", "b");
+        })
+    };
+    let plain = call(&["run", "--", "true"]);
+    assert_eq!((plain.code(), plain.err().as_str()), (0, ""));
+    let logged = call(&["--log", "debug", "exec", "sb-unknown", "--", "true"]);
+    assert_eq!(logged.code(), 125, "{}", logged.err());
+    assert!(logged.err().contains("call ended") && logged.err().contains("not found"), "{}", logged.err());
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait().code(), Some(0));
+    let log = std::fs::read_to_string(file).unwrap();
+    let calls = |name: &str, status: &str| {
+        let is = |line: &&str| line.contains(name) && line.contains(&format!("status=\"{status}\""));
+        log.lines().filter(is).count()
+    };
+    assert!(calls("TaskExecStart", "0") == 1 && calls("answered", "5") > 0, "{log}");
+}
+
+#[test]
 fn unsafe_settings_are_refused() {
     let Some(store) = Store::new("serve refusals") else { return };
     let open = store.run(&["serve", "--no-auth", "--listen", "0.0.0.0:0"]);
@@ -73,6 +102,9 @@ fn unsafe_settings_are_refused() {
         command.env("MODAL_TOKEN_ID", "ak-1");
     });
     assert_eq!(half.code(), 2, "{}", half.err());
+    let loud = bare().args(["serve", "--log", "loud"]).output().unwrap();
+    let said = String::from_utf8(loud.stderr).unwrap();
+    assert!(loud.status.code() == Some(2) && said.contains("loud") && said.contains("debug"), "{said}");
     let bad = bare().args(["serve", "--listen", "nowhere"]).output().unwrap();
     assert_eq!(bad.status.code(), Some(2));
 }

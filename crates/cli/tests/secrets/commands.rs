@@ -10,6 +10,8 @@ use crate::processes::{Sampler, search_files};
 use crate::store::{Ran, Store};
 
 const TOKEN_ID: &str = "ak-planted";
+/// The log of every crate that sees secrets or what carries them, at its most talkative.
+const LOG: &str = "openlattice=trace,lattice=trace,h2=trace,hyper=trace,hyper_util=trace,tonic=trace,tower=trace,rustls=trace";
 
 /// `lattice` on a store, with planted values in its variables and files.
 struct Lattice<'a> {
@@ -54,7 +56,7 @@ impl Lattice<'_> {
     /// Runs `lattice`; the variable GIVEN is in its environment, planted text its standard input.
     fn call(&self, arguments: &[&str], set: &(dyn Fn(&mut Command) + Sync)) -> Ran {
         let ran = self.store.run_with(arguments, Plant::Stdin.value().as_bytes(), |command| {
-            command.env("GIVEN", Plant::Env.value());
+            command.env("GIVEN", Plant::Env.value()).env("LATTICE_LOG", LOG);
             set(command);
         });
         let place = format!("lattice {}", arguments.join(" "));
@@ -185,7 +187,7 @@ impl Lattice<'_> {
         let output = self.store.path("served");
         let file = |name: &str| fs::File::create(output.with_extension(name)).unwrap();
         let mut command = self.store.lattice();
-        command.args(["serve", "--listen", "127.0.0.1:0"]).stdin(Stdio::null());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log", LOG]).stdin(Stdio::null());
         command.env("MODAL_TOKEN_ID", TOKEN_ID).env("MODAL_TOKEN_SECRET", Plant::TokenSecret.value());
         let mut child = command.stdout(file("out")).stderr(file("err")).spawn().unwrap();
         loop {
@@ -208,9 +210,14 @@ impl Served {
     }
 
     fn search(&self) {
-        for name in ["out", "err"] {
-            search("lattice serve", &crate::store::text(&self.output.with_extension(name)));
-        }
+        let [out, log] = ["out", "err"].map(|name| crate::store::text(&self.output.with_extension(name)));
+        search("lattice serve", &out);
+        search("log of lattice serve", &log);
+        assert!(
+            log.lines().count() > 1000,
+            "a log of {} lines is too short for every level",
+            log.lines().count()
+        );
     }
 }
 

@@ -18,6 +18,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 use tonic::{Status, body::Body, codegen::Service};
 
@@ -79,6 +80,17 @@ fn name_unknown(mut answer: http::Response<Body>, path: &str) -> http::Response<
     answer
 }
 
+/// Reports the beginning of an answer: all of one that has no stream.
+fn report<B>(path: &str, answer: &http::Response<B>, start: Instant) {
+    tracing::debug!(
+        call = name_of(path),
+        // A good answer says so at its end only.
+        status = answer.headers().get("grpc-status").and_then(|status| status.to_str().ok()).unwrap_or("0"),
+        duration_us = start.elapsed().as_micros(),
+        "answered"
+    );
+}
+
 /// The letters and digits of a call's name.
 fn name_of(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or_default();
@@ -124,18 +136,25 @@ impl Service<http::Request<Body>> for Front {
             request.extensions_mut().insert(deadline);
         }
         let uri = request.uri().clone();
+        let start = Instant::now();
         let answer = match self.dispatch(request) {
             Ok(answer) => answer,
-            Err(status) => return Box::pin(std::future::ready(Ok(status.into_http()))),
+            Err(status) => {
+                let refused = status.into_http();
+                report(uri.path(), &refused, start);
+                return Box::pin(std::future::ready(Ok(refused)));
+            }
         };
         Box::pin(async move {
-            tokio::select! {
+            let answer = tokio::select! {
                 biased;
                 answer = answer => answer.map(|answer| {
                     shorten_message(trailers::attach(name_unknown(answer, uri.path())))
-                }),
-                () = Deadline::passed(deadline) => Ok(Deadline::status().into_http()),
-            }
+                })?,
+                () = Deadline::passed(deadline) => Deadline::status().into_http(),
+            };
+            report(uri.path(), &answer, start);
+            Ok(answer)
         })
     }
 }
