@@ -210,7 +210,7 @@ impl Client {
     /// Opens a server stream. Streams carry no retry keys and are not tried again here.
     pub(crate) async fn stream<Q, R, F, Fut>(
         &self,
-        operation: Operation,
+        call: impl Into<Call>,
         message: Q,
         send: F,
     ) -> Result<Streaming<R>>
@@ -218,11 +218,12 @@ impl Client {
         F: Fn(ControlPlane, Request<Q>) -> Fut,
         Fut: Future<Output = Result<Response<Streaming<R>>, Status>>,
     {
+        let call = call.into();
         let token = self.token().await?;
         let mut request = Request::new(message);
-        *request.metadata_mut() = self.metadata(&operation.into(), &token);
+        *request.metadata_mut() = self.metadata(&call, &token);
         let reply = send(self.stub()?, request).await;
-        reply.map(Response::into_inner).map_err(|status| status::error(operation, &status))
+        reply.map(Response::into_inner).map_err(|status| status::error(call.operation, &status))
     }
 
     async fn token(&self) -> Result<MetadataValue<Ascii>> {

@@ -1,7 +1,6 @@
 //! Commands in a sandbox: started, followed, fed and awaited.
 
 mod end;
-mod output;
 mod spec;
 mod stdin;
 
@@ -12,12 +11,12 @@ use openlattice_modal_proto::task_command_router as wire;
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
+use crate::output::{Output, OutputStream, Source};
 use crate::router::{Router, RouterStub};
 use crate::sandbox::{secret_sources, whole_seconds};
 use crate::status::Operation;
 
 pub use end::{ExecEnd, ExecStatus, KillReason};
-pub use output::{Output, OutputStream};
 pub use spec::{ErrorOutput, ExecSpec, PtySize};
 pub use stdin::StdinStatus;
 
@@ -67,11 +66,11 @@ impl Exec {
     /// Opens one of the command's outputs at an offset in bytes; nothing is sent before the first read.
     #[must_use]
     pub fn output(&self, stream: OutputStream, offset: u64) -> Output {
-        Output::new(self.clone(), stream, offset)
+        Output::new(Source::Command(self.clone()), stream, offset)
     }
 
-    pub(crate) fn router(&self) -> &Router {
-        &self.router
+    pub(crate) fn shared_router(&self) -> Arc<Router> {
+        Arc::clone(&self.router)
     }
 }
 

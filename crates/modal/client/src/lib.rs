@@ -41,6 +41,7 @@ mod headers;
 mod image;
 mod jwt;
 mod one_write;
+mod output;
 mod retry;
 mod router;
 mod sandbox;
@@ -60,14 +61,14 @@ pub use app::{App, Environment, IfMissing};
 pub use client::Client;
 pub use config::{Config, DEFAULT_SERVER_URL};
 pub use error::{Error, ErrorKind, Result, Retry};
-pub use exec::{
-    ErrorOutput, Exec, ExecEnd, ExecSpec, ExecStatus, KillReason, Output, OutputStream, PtySize, StdinStatus,
-};
+pub use exec::{ErrorOutput, Exec, ExecEnd, ExecSpec, ExecStatus, KillReason, PtySize, StdinStatus};
 pub use files::{FileEntry, FileEvent, FileEventKind, FileReader, FileType, FileWatch, WatchSpec};
 pub use image::{ImageId, ImageSpec};
+pub use output::{Output, OutputStream};
 pub use sandbox::{
-    EndReason, Generation, Gpu, NetworkAccess, Port, PortKind, ReadinessProbe, Resources, Sandbox,
-    SandboxEnd, SandboxFilter, SandboxSpec, SandboxStatus, SandboxSummary, SnapshotLife, Tunnel, VolumeMount,
+    EndReason, Generation, Gpu, MainOutput, MainStdin, NetworkAccess, Port, PortKind, ReadinessProbe,
+    Resources, Sandbox, SandboxEnd, SandboxFilter, SandboxSpec, SandboxStatus, SandboxSummary, SnapshotLife,
+    Tunnel, VolumeMount,
 };
 pub use secret::Secret;
 pub use stored_secret::SecretId;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use tokio::time::sleep;
 use tonic::Status;
 
+use crate::error::{Error, Result, Retry};
 use crate::headers::Attempts;
 use crate::status;
 
@@ -25,6 +27,9 @@ pub(crate) const CONTROL_PLANE: Policy =
 /// Command router calls: ten retries after 0.01 to 5.12 s, about ten seconds in all.
 pub(crate) const ROUTER: Policy =
     Policy { retries: 10, first: Duration::from_millis(10), cap: Duration::from_secs(8) };
+
+/// Streams of logs: nine more after 0.1 to 2 s, together long enough for a server that starts again.
+const LOGS: Policy = Policy { retries: 9, first: Duration::from_millis(100), cap: Duration::from_secs(2) };
 
 impl Policy {
     /// Gives the pause after a number of failures (from 1); nothing when the retries are used up.
@@ -68,9 +73,44 @@ pub(crate) fn rest_after_hold(asked: Duration, took: Duration) -> Duration {
     if took >= asked / 2 { Duration::ZERO } else { HOLD_PAUSE }
 }
 
+/// A stream of logs that is opened again where it broke. A new one of these follows each that went well.
+#[derive(Debug, Default)]
+pub(crate) struct Reopening {
+    failures: u32,
+}
+
+impl Reopening {
+    /// Pauses after a stream that failed; gives the error back when trying again is of no use, or was often enough.
+    pub(crate) async fn after(&mut self, error: Error) -> Result<()> {
+        self.failures += 1;
+        match LOGS.pause(self.failures).filter(|_| error.retry() == Retry::Safe) {
+            Some(pause) => {
+                sleep(pause).await;
+                Ok(())
+            }
+            None => {
+                *self = Self::default();
+                Err(error)
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_is_opened_again_nine_times_in_a_row() {
+        let mut reopening = Reopening::default();
+        let lost = || Error::unexpected("lost").with_retry(Retry::Safe);
+        for _ in 0..9 {
+            reopening.after(lost()).await.unwrap();
+        }
+        assert!(reopening.after(lost()).await.is_err());
+        reopening.after(lost()).await.unwrap();
+        assert!(reopening.after(Error::invalid("wrong")).await.is_err());
+    }
 
     #[test]
     fn pauses_double_up_to_the_cap_and_end() {

@@ -7,7 +7,8 @@ use super::{
     tool::{self, Tool},
 };
 use crate::error::Result;
-use crate::exec::{Exec, Output, OutputStream};
+use crate::exec::Exec;
+use crate::output::{Output, OutputStream};
 use crate::sandbox::Sandbox;
 
 /// Reads one file by pieces. Dropping it leaves the rest unread.

@@ -8,7 +8,8 @@ use tokio_stream::Stream;
 
 use super::failure;
 use crate::error::{Error, ErrorKind, Result, Retry};
-use crate::exec::{Exec, ExecSpec, ExecStatus, OutputStream};
+use crate::exec::{Exec, ExecSpec, ExecStatus};
+use crate::output::OutputStream;
 use crate::sandbox::Sandbox;
 
 /// The program that every server answers for.

@@ -11,7 +11,8 @@ use super::{
     tool::{self, Tool},
 };
 use crate::error::{Error, Result};
-use crate::exec::{Exec, Output, OutputStream};
+use crate::exec::Exec;
+use crate::output::{Output, OutputStream};
 use crate::sandbox::Sandbox;
 
 /// The longest line of the tool that is read, in bytes.

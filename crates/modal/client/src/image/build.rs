@@ -1,7 +1,5 @@
 //! A build on the server: asked for, then followed through its log until it has a result.
 
-use std::time::Duration;
-
 use openlattice_modal_proto::client as wire;
 use openlattice_modal_proto::client::generic_result::GenericStatus;
 
@@ -9,17 +7,13 @@ use super::{ImageId, ImageSpec};
 use crate::app::App;
 use crate::client::{Client, ControlPlane};
 use crate::error::{Error, ErrorKind, Result};
+use crate::retry::Reopening;
 use crate::status::{self, Operation};
 
 const IMAGE_GET_OR_CREATE: Operation = Operation::repeatable("ImageGetOrCreate");
 const IMAGE_JOIN_STREAMING: Operation = Operation::repeatable("ImageJoinStreaming");
 /// How long the server is asked to hold one log stream open, in seconds.
 const JOIN_SECONDS: f32 = 55.0;
-/// Log streams that may fail in a row.
-const JOIN_FAILURES: u32 = 10;
-/// The first pause after one that failed, which doubles up to the longest: together long enough for a server that starts again.
-const PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Where log lines go.
 pub(super) type OnLog<'a> = &'a mut (dyn FnMut(&str) + Send);
@@ -54,19 +48,12 @@ pub(super) async fn run(
 
 /// Follows the build's log, stream after stream, until a message carries the result.
 async fn join(client: &Client, id: &ImageId, on_log: OnLog<'_>) -> Result<()> {
-    let (mut last_entry, mut failures) = (String::new(), 0);
+    let (mut last_entry, mut reopening) = (String::new(), Reopening::default());
     loop {
         match join_once(client, id, &mut last_entry, on_log).await {
             Ok(true) => return Ok(()),
-            Ok(false) => failures = 0,
-            Err(error) if error.kind() == ErrorKind::BuildFailed => return Err(error),
-            Err(error) => {
-                failures += 1;
-                if failures >= JOIN_FAILURES || error.retry() != crate::error::Retry::Safe {
-                    return Err(error);
-                }
-                tokio::time::sleep(PAUSE.saturating_mul(1 << (failures - 1)).min(LONGEST_PAUSE)).await;
-            }
+            Ok(false) => reopening = Reopening::default(),
+            Err(error) => reopening.after(error).await?,
         }
     }
 }

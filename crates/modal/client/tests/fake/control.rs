@@ -342,9 +342,26 @@ impl ModalClient for Service {
 
     async fn sandbox_get_logs(
         &self,
-        _: Request<control::SandboxGetLogsRequest>,
+        request: Request<control::SandboxGetLogsRequest>,
     ) -> Reply<Self::SandboxGetLogsStream> {
-        Err(Status::unimplemented("sandbox_get_logs"))
+        self.enter("SandboxGetLogs", &request)?;
+        let mut state = self.state();
+        state.logs_from.push(request.into_inner().last_entry_id);
+        let batches: Vec<_> = state.logs.pop_front().unwrap_or_default().into_iter().map(Ok).collect();
+        Ok(Response::new(tokio_stream::iter(batches)))
+    }
+
+    async fn sandbox_stdin_write(
+        &self,
+        request: Request<control::SandboxStdinWriteRequest>,
+    ) -> Reply<control::SandboxStdinWriteResponse> {
+        self.enter("SandboxStdinWrite", &request)?;
+        let request = request.into_inner();
+        let mut state = self.state();
+        state.stdin.extend_from_slice(format!("{}:", request.index).as_bytes());
+        state.stdin.extend_from_slice(&request.input);
+        state.stdin_closed |= request.eof;
+        Ok(Response::new(control::SandboxStdinWriteResponse {}))
     }
 
     refused! {
@@ -378,7 +395,6 @@ impl ModalClient for Service {
         sandbox_get_exit_snapshot_v2: control::SandboxGetExitSnapshotRequest => control::SandboxGetExitSnapshotResponse;
         sandbox_get_stats: control::SandboxGetStatsRequest => control::SandboxGetStatsResponse;
         sandbox_get_stats_v2: control::SandboxGetStatsRequest => control::SandboxGetStatsResponse;
-        sandbox_stdin_write: control::SandboxStdinWriteRequest => control::SandboxStdinWriteResponse;
         sandbox_snapshot: control::SandboxSnapshotRequest => control::SandboxSnapshotResponse;
         sandbox_snapshot_wait: control::SandboxSnapshotWaitRequest => control::SandboxSnapshotWaitResponse;
         sandbox_snapshot_get: control::SandboxSnapshotGetRequest => control::SandboxSnapshotGetResponse;

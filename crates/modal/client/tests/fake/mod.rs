@@ -85,6 +85,11 @@ pub struct State {
     /// Log streams of the next build; without one a build succeeds at once.
     pub build: VecDeque<Vec<wire::ImageJoinStreamingResponse>>,
     pub joined_from: Vec<String>,
+    /// Log streams of generation 1, and from where they were asked for.
+    pub logs: VecDeque<Vec<wire::TaskLogsBatch>>,
+    pub logs_from: Vec<String>,
+    /// Bytes of a main process's output that are no longer kept.
+    pub forgotten: usize,
     /// What replies of `AppGetOrCreate` and `ClientHello` warn of.
     pub warning: Option<&'static str>,
     /// Networks that sandboxes were given while they ran.

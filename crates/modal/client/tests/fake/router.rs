@@ -37,6 +37,28 @@ impl Service {
         sent.chunks(CHUNK.max(sent.len() / 300)).map(chunk).chain(broken).collect()
     }
 
+    /// As [`chunks`](Self::chunks), of the main process; what is no longer kept is left out.
+    fn main_chunks(
+        &self,
+        request: &router::SandboxStdioReadV2Request,
+    ) -> Vec<Result<router::SandboxStdioReadV2Response, Status>> {
+        let mut state = self.state();
+        state.asked_offsets.push(request.offset);
+        let all = match request.file_descriptor() {
+            router::SandboxStdioFileDescriptor::Stdout => state.stdout.clone(),
+            router::SandboxStdioFileDescriptor::Stderr => state.stderr.clone(),
+        };
+        let start = usize::try_from(request.offset).unwrap().max(state.forgotten).min(all.len());
+        let cut = state.cuts.pop_front();
+        let end = all.len().min(start + cut.unwrap_or(all.len()));
+        let chunk = |at: usize| {
+            let data = all[at..end.min(at + CHUNK)].to_vec().into();
+            Ok(router::SandboxStdioReadV2Response { data, starting_offset: at as u64 })
+        };
+        let broken = cut.map(|_| Err(Status::unavailable("the connection broke")));
+        (start..end).step_by(CHUNK).map(chunk).chain(broken).collect()
+    }
+
     /// Takes pieces from an offset on; what was taken before is skipped.
     fn take(&self, offset: u64, data: &[u8]) -> Result<(), Status> {
         let mut state = self.state();
@@ -175,13 +197,24 @@ impl TaskCommandRouter for Service {
 
     async fn sandbox_stdio_read_v2(
         &self,
-        _: Request<router::SandboxStdioReadV2Request>,
+        request: Request<router::SandboxStdioReadV2Request>,
     ) -> Reply<Self::SandboxStdioReadV2Stream> {
-        Err(Status::unimplemented("sandbox_stdio_read_v2"))
+        self.enter_router("SandboxStdioReadV2", &request)?;
+        Ok(Response::new(tokio_stream::iter(self.main_chunks(request.get_ref()))))
+    }
+
+    async fn sandbox_stdin_write_v2(
+        &self,
+        request: Request<router::SandboxStdinWriteV2Request>,
+    ) -> Reply<router::SandboxStdinWriteV2Response> {
+        self.enter_router("SandboxStdinWriteV2", &request)?;
+        let request = request.into_inner();
+        self.take(request.offset, &request.data)?;
+        self.state().stdin_closed |= request.eof;
+        Ok(Response::new(router::SandboxStdinWriteV2Response {}))
     }
 
     refused! {
-        sandbox_stdin_write_v2: router::SandboxStdinWriteV2Request => router::SandboxStdinWriteV2Response;
         sandbox_wait_until_ready: router::SandboxWaitUntilReadyTcrRequest => router::SandboxWaitUntilReadyTcrResponse;
         task_container_create: router::TaskContainerCreateRequest => router::TaskContainerCreateResponse;
         task_container_get: router::TaskContainerGetRequest => router::TaskContainerGetResponse;

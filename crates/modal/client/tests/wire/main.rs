@@ -6,6 +6,7 @@ mod fake;
 
 mod build;
 mod exec;
+mod main_process;
 mod retry;
 mod router;
 mod sandbox;

@@ -1,25 +1,28 @@
-//! Reading a command's output: live, complete, in order, resumed by offset when the connection breaks.
+//! Reading output: live, complete, in order, resumed by offset when the connection breaks.
+
+mod source;
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use openlattice_modal_proto::task_command_router as wire;
 use tokio::time::sleep;
+use tonic::Code;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
-use tonic::{Code, Status, Streaming};
 
-use super::Exec;
 use crate::error::Result;
 use crate::headers::Attempts;
 use crate::retry::{self, ROUTER};
-use crate::router::{Lease, Refused, RouterStub};
-use crate::status::{self, Operation};
+use crate::router::{Lease, Refused, Router};
+use crate::status;
+use source::Chunks;
 
-const STDIO_READ: Operation = Operation::repeatable("TaskExecStdioRead");
+pub(crate) use source::Source;
+
 /// The trailer in which our own server says how many bytes of a stream were dropped past its quota: `stdout=N`.
 const DROPPED: &str = "x-openlattice-dropped";
 
-/// One of a command's two outputs.
+/// One of the two outputs of a command or a main process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OutputStream {
     /// Standard output; with a terminal, all output.
@@ -30,13 +33,14 @@ pub enum OutputStream {
 
 /// A reader of one output. Several readers of the same output do not disturb each other.
 pub struct Output {
-    exec: Exec,
+    source: Source,
     stream: OutputStream,
     offset: u64,
     state: State,
     attempts: Attempts,
     renewed: bool,
     dropped_from: Option<u64>,
+    missed: u64,
 }
 
 enum State {
@@ -46,15 +50,16 @@ enum State {
 }
 
 struct Open {
-    chunks: Streaming<wire::TaskExecStdioReadResponse>,
+    router: Arc<Router>,
+    chunks: Chunks,
     bearer: MetadataValue<Ascii>,
     _lease: Lease,
 }
 
 impl Output {
-    pub(super) fn new(exec: Exec, stream: OutputStream, offset: u64) -> Self {
+    pub(crate) fn new(source: Source, stream: OutputStream, offset: u64) -> Self {
         let (attempts, state) = (Attempts::default(), State::Closed);
-        Self { exec, stream, offset, state, attempts, renewed: false, dropped_from: None }
+        Self { source, stream, offset, state, attempts, renewed: false, dropped_from: None, missed: 0 }
     }
 
     /// Gives the position of the next byte.
@@ -67,6 +72,12 @@ impl Output {
     #[must_use]
     pub fn dropped_from(&self) -> Option<u64> {
         self.dropped_from
+    }
+
+    /// Gives how many bytes the server no longer had when they were asked for; so many are missing in what was read.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed
     }
 
     /// Waits for the next bytes; nothing means the end.
@@ -82,51 +93,46 @@ impl Output {
             let refused = match &mut self.state {
                 State::Finished => return Ok(None),
                 State::Closed => self.open().await?,
-                State::Open(open) => match open.chunks.message().await {
-                    // An empty chunk carries nothing; the protocol forbids it, some servers send it.
-                    Ok(Some(chunk)) if chunk.data.is_empty() => continue,
-                    Ok(Some(chunk)) => return Ok(Some(self.took(chunk.data))),
+                State::Open(open) => match open.chunks.next().await {
+                    Ok(Some(chunk)) => match chunk.after(self.offset) {
+                        // An empty chunk carries nothing; the protocol forbids it, some servers send it.
+                        (_, data) if data.is_empty() => continue,
+                        (missed, data) => return Ok(Some(self.took(missed, data))),
+                    },
                     Ok(None) => {
                         self.finish().await;
                         return Ok(None);
                     }
-                    Err(status) => Some(Refused { status, bearer: open.bearer.clone() }),
+                    Err(status) => {
+                        Some((Arc::clone(&open.router), Refused { status, bearer: open.bearer.clone() }))
+                    }
                 },
             };
-            if let Some(refused) = refused {
+            if let Some((router, refused)) = refused {
                 self.state = State::Closed;
-                self.recover(refused).await?;
+                self.recover(&router, refused).await?;
             }
         }
     }
 
-    fn took(&mut self, data: Bytes) -> Bytes {
-        self.offset += data.len() as u64;
+    fn took(&mut self, missed: u64, data: Bytes) -> Bytes {
+        self.missed += missed;
+        self.offset += missed + data.len() as u64;
         self.attempts = Attempts::default();
         self.renewed = false;
         data
     }
 
-    async fn open(&mut self) -> Result<Option<Refused>> {
-        let fd = match self.stream {
-            OutputStream::Stdout => wire::TaskExecStdioFileDescriptor::Stdout,
-            OutputStream::Stderr => wire::TaskExecStdioFileDescriptor::Stderr,
-        };
-        let request = wire::TaskExecStdioReadRequest {
-            task_id: self.exec.router().task_id().to_owned(),
-            exec_id: self.exec.id().to_owned(),
-            offset: self.offset,
-            file_descriptor: fd.into(),
-        };
-        let bearer = self.exec.router().bearer().await?;
-        let send = |mut stub: RouterStub, request| async move { stub.task_exec_stdio_read(request).await };
-        match self.exec.router().stream(request, send).await? {
+    async fn open(&mut self) -> Result<Option<(Arc<Router>, Refused)>> {
+        let router = self.source.router().await?;
+        let bearer = router.bearer().await?;
+        Ok(match self.source.open(&router, self.stream, self.offset).await? {
             Ok((chunks, lease)) => {
-                self.state = State::Open(Box::new(Open { chunks, bearer, _lease: lease }));
-                Ok(None)
+                self.state = State::Open(Box::new(Open { router, chunks, bearer, _lease: lease }));
+                None
             }
-            Err(refused) => Ok(Some(refused)),
-        }
+            Err(refused) => Some((router, refused)),
+        })
     }
 
     /// Reads the trailers of a stream that ended well.
@@ -141,26 +147,21 @@ impl Output {
     }
 
     /// Renews a refused token once, pauses before another try, or gives up.
-    async fn recover(&mut self, Refused { status, bearer }: Refused) -> Result<()> {
+    async fn recover(&mut self, router: &Router, Refused { status, bearer }: Refused) -> Result<()> {
         if status.code() == Code::Unauthenticated && !self.renewed {
             self.renewed = true;
-            return self.exec.router().renew(&bearer).await;
+            return router.renew(&bearer).await;
         }
-        match self.next_pause(&status) {
+        match retry::next_pause(&ROUTER, router.throttle_cap(), &mut self.attempts, &status) {
             Some(pause) => {
                 sleep(pause).await;
                 Ok(())
             }
             None => {
                 self.attempts = Attempts::default();
-                Err(status::error(STDIO_READ, &status))
+                Err(status::error(self.source.operation(), &status))
             }
         }
-    }
-
-    fn next_pause(&mut self, status: &Status) -> Option<std::time::Duration> {
-        let cap = self.exec.router().throttle_cap();
-        retry::next_pause(&ROUTER, cap, &mut self.attempts, status)
     }
 }
 
@@ -179,7 +180,7 @@ fn dropped(trailers: &MetadataMap, stream: OutputStream) -> Option<u64> {
 impl fmt::Debug for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Output")
-            .field("exec", &self.exec.id())
+            .field("source", &self.source)
             .field("stream", &self.stream)
             .field("offset", &self.offset)
             .finish_non_exhaustive()
