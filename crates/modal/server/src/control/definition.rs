@@ -48,114 +48,86 @@ pub(crate) struct Plan {
 }
 
 /// Reads a definition: `UNIMPLEMENTED` names the first field that is set and not offered.
-#[expect(deprecated, reason = "the inventory names every field, old ones too")]
 pub(crate) fn read(definition: Sandbox) -> Result<Plan, Status> {
-    // Every field is named, so that a new one does not compile until it is decided here.
-    let Sandbox {
-        entrypoint_args,
-        mount_ids,
-        image_id,
-        secret_ids,
-        resources,
-        cloud_provider,
-        timeout_secs,
-        workdir,
-        nfs_mounts,
-        runtime_debug: _,
-        block_network,
-        s3_mounts,
-        volume_mounts,
-        cloud_bucket_mounts,
-        pty_info,
-        scheduler_placement,
-        worker_id,
-        i6pn_enabled,
-        network_access,
-        proxy_id,
-        enable_snapshot,
-        snapshot_version,
-        cloud_provider_str,
-        runsc_runtime_version,
-        runtime,
-        verbose: _,
-        name,
-        experimental_options,
-        preload_path_prefixes: _,
-        idle_timeout_secs,
-        direct_sandbox_commands_enabled: _,
-        restore_instance_type,
-        custom_domain,
-        include_oidc_identity_token,
-        readiness_probe,
-        inbound_cidr_allowlist,
-        environment_variables,
-        experimental_options_v2,
-        experimental_outbound_policy,
-        include_x509_svid,
-        outbound_policy,
-        open_ports_oneof,
-    } = definition;
-
-    let ports = match open_ports_oneof {
+    refuse_unoffered(&definition)?;
+    let ports = match definition.open_ports_oneof {
         Some(OpenPortsOneof::OpenPorts(ports)) => ports.ports,
         None => Vec::new(),
     };
-    refuse(
-        !mount_ids.is_empty(),
-        "mount_ids (local files)",
-        "write the files into the sandbox after it is made",
-    )?;
-    refuse(!nfs_mounts.is_empty(), "nfs_mounts", "leave network file systems out")?;
-    refuse(!s3_mounts.is_empty(), "s3_mounts", "leave bucket mounts out")?;
-    refuse(!cloud_bucket_mounts.is_empty(), "cloud_bucket_mounts", "leave bucket mounts out")?;
-    refuse(cloud_provider != 0 || !cloud_provider_str.is_empty(), "cloud_provider", "leave the cloud out")?;
-    refuse(!worker_id.is_empty(), "worker_id", "leave it out")?;
-    refuse(i6pn_enabled, "i6pn_enabled", "leave it out")?;
-    refuse(set(proxy_id), "proxy_id", "leave the proxy out")?;
-    refuse(
-        enable_snapshot || snapshot_version.is_some(),
-        "enable_snapshot (memory snapshots)",
-        "snapshot the file system",
-    )?;
-    refuse(set(runsc_runtime_version) || set(runtime), "runtime", "leave it out; there is one runtime here")?;
-    refuse(!restore_instance_type.is_empty(), "restore_instance_type", "leave it out")?;
-    refuse(!custom_domain.is_empty(), "custom_domain", "leave it out")?;
-    refuse(include_oidc_identity_token, "include_oidc_identity_token", "leave it out")?;
-    refuse(include_x509_svid, "include_x509_svid", "leave it out")?;
-    refuse(
-        !inbound_cidr_allowlist.is_empty(),
-        "inbound_cidr_allowlist",
-        "leave it out; ports are on loopback",
-    )?;
-    let replaced = experimental_outbound_policy.is_some_and(|policy| !policy.header_replacements.is_empty());
-    refuse(replaced || outbound_policy.is_some(), "outbound_policy", "leave it out; nothing goes out")?;
-    let options = experimental_options.into_keys().chain(experimental_options_v2.into_keys());
-    refuse_options(options.collect())?;
-    refuse_placement(scheduler_placement)?;
-
-    let volumes = volume_mounts.into_iter().map(read_volume).collect::<Result<_, _>>()?;
-    let reach = Asked::read(ports, readiness_probe)?;
+    let volumes = definition.volume_mounts.into_iter().map(read_volume).collect::<Result<_, _>>()?;
+    let reach = Asked::read(ports, definition.readiness_probe)?;
     let mut warnings = Vec::new();
-    read_network(network_access, block_network, &mut warnings)?;
-    let limits = read_resources(resources.unwrap_or_default(), &mut warnings)?;
-    let terminal = Terminal::read(pty_info)?;
+    read_network(definition.network_access, definition.block_network, &mut warnings)?;
+    let limits = read_resources(definition.resources.unwrap_or_default(), &mut warnings)?;
+    let terminal = Terminal::read(definition.pty_info)?;
     let mut env = terminal.as_ref().map(|terminal| terminal.env.clone()).unwrap_or_default();
-    env.extend(environment_variables.unwrap_or_default().contents);
+    env.extend(definition.environment_variables.unwrap_or_default().contents);
+    let seconds = |seconds: u32| Some(Duration::from_secs(seconds.into())).filter(|life| !life.is_zero());
     Ok(Plan {
-        command: entrypoint_args,
-        image_id,
-        workdir: workdir.filter(|workdir| !workdir.is_empty()),
-        name: name.filter(|name| !name.is_empty()),
-        lifetime: if timeout_secs == 0 { DEFAULT_LIFE } else { Duration::from_secs(timeout_secs.into()) },
-        idle_timeout: idle_timeout_secs.filter(|secs| *secs > 0).map(|secs| Duration::from_secs(secs.into())),
+        command: definition.entrypoint_args,
+        image_id: definition.image_id,
+        workdir: definition.workdir.filter(|workdir| !workdir.is_empty()),
+        name: definition.name.filter(|name| !name.is_empty()),
+        lifetime: seconds(definition.timeout_secs).unwrap_or(DEFAULT_LIFE),
+        idle_timeout: definition.idle_timeout_secs.and_then(seconds),
         limits,
         volumes,
         reach,
-        secret_ids,
+        secret_ids: definition.secret_ids,
         env,
         terminal: terminal.map(|terminal| terminal.size),
         warnings,
     })
+}
+
+/// Refuses the first field that is set and not offered.
+#[expect(deprecated, reason = "the inventory names every field, old ones too")]
+fn refuse_unoffered(definition: &Sandbox) -> Result<(), Status> {
+    // Every field is named, so that a new one does not compile until it is decided here.
+    #[rustfmt::skip]
+    let Sandbox {
+        entrypoint_args: _, image_id: _, secret_ids: _, resources: _, timeout_secs: _, workdir: _, runtime_debug: _,
+        block_network: _, volume_mounts: _, pty_info: _, network_access: _, verbose: _, name: _, preload_path_prefixes: _,
+        idle_timeout_secs: _, direct_sandbox_commands_enabled: _, readiness_probe: _, environment_variables: _,
+        open_ports_oneof: _,
+        mount_ids, cloud_provider, nfs_mounts, s3_mounts, cloud_bucket_mounts, scheduler_placement, worker_id, i6pn_enabled,
+        proxy_id, enable_snapshot, snapshot_version, cloud_provider_str, runsc_runtime_version, runtime,
+        experimental_options, restore_instance_type, custom_domain, include_oidc_identity_token, inbound_cidr_allowlist,
+        experimental_options_v2, experimental_outbound_policy, include_x509_svid, outbound_policy,
+    } = definition;
+
+    let cloud = *cloud_provider != 0 || !cloud_provider_str.is_empty();
+    let memory = *enable_snapshot || snapshot_version.is_some();
+    let replaced =
+        experimental_outbound_policy.as_ref().is_some_and(|policy| !policy.header_replacements.is_empty());
+    let mounts = "write the files into the sandbox after it is made";
+    for (asked, field, remedy) in [
+        (!mount_ids.is_empty(), "mount_ids (local files)", mounts),
+        (!nfs_mounts.is_empty(), "nfs_mounts", "leave network file systems out"),
+        (!s3_mounts.is_empty(), "s3_mounts", "leave bucket mounts out"),
+        (!cloud_bucket_mounts.is_empty(), "cloud_bucket_mounts", "leave bucket mounts out"),
+        (cloud, "cloud_provider", "leave the cloud out"),
+        (!worker_id.is_empty(), "worker_id", "leave it out"),
+        (*i6pn_enabled, "i6pn_enabled", "leave it out"),
+        (set(proxy_id.as_deref()), "proxy_id", "leave the proxy out"),
+        (memory, "enable_snapshot (memory snapshots)", "snapshot the file system"),
+        (
+            set(runsc_runtime_version.as_deref()) || set(runtime.as_deref()),
+            "runtime",
+            "leave it out; there is one runtime here",
+        ),
+        (!restore_instance_type.is_empty(), "restore_instance_type", "leave it out"),
+        (!custom_domain.is_empty(), "custom_domain", "leave it out"),
+        (*include_oidc_identity_token, "include_oidc_identity_token", "leave it out"),
+        (*include_x509_svid, "include_x509_svid", "leave it out"),
+        (!inbound_cidr_allowlist.is_empty(), "inbound_cidr_allowlist", "leave it out; ports are on loopback"),
+        (replaced || outbound_policy.is_some(), "outbound_policy", "leave it out; nothing goes out"),
+    ] {
+        refuse(asked, field, remedy)?;
+    }
+    let options = experimental_options.keys().chain(experimental_options_v2.keys());
+    refuse_options(options.map(String::as_str).collect())?;
+    refuse_placement(scheduler_placement.as_ref())
 }
 
 fn read_volume(mount: proto::VolumeMount) -> Result<VolumeMount, Status> {
@@ -169,11 +141,11 @@ fn refuse(asked: bool, field: &str, remedy: &str) -> Result<(), Status> {
     if asked { Err(unsupported(field, remedy)) } else { Ok(()) }
 }
 
-fn set(value: Option<String>) -> bool {
+fn set(value: Option<&str>) -> bool {
     value.is_some_and(|value| !value.is_empty())
 }
 
-fn refuse_options(mut names: Vec<String>) -> Result<(), Status> {
+fn refuse_options(mut names: Vec<&str>) -> Result<(), Status> {
     names.sort();
     refuse(
         !names.is_empty(),
@@ -183,10 +155,13 @@ fn refuse_options(mut names: Vec<String>) -> Result<(), Status> {
 }
 
 #[expect(deprecated, reason = "old fields are refused too")]
-fn refuse_placement(placement: Option<SchedulerPlacement>) -> Result<(), Status> {
+fn refuse_placement(placement: Option<&SchedulerPlacement>) -> Result<(), Status> {
     let Some(placement) = placement else { return Ok(()) };
     let SchedulerPlacement { zone, lifecycle, regions, instance_types, nonpreemptible: _ } = placement;
-    let asked = set(zone) || set(lifecycle) || !regions.is_empty() || !instance_types.is_empty();
+    let asked = set(zone.as_deref())
+        || set(lifecycle.as_deref())
+        || !regions.is_empty()
+        || !instance_types.is_empty();
     refuse(asked, "scheduler_placement (regions)", "leave the region out; everything runs on this machine")
 }
 
