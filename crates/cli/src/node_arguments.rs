@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use openlattice::{Env, NetworkPolicy, PortSpec, ProvisionSpec, VolumeMount};
+use openlattice::{Env, Gpu, NetworkPolicy, PortSpec, ProvisionSpec, SecretSource, VolumeMount};
 
 use crate::failure::{Failure, Result};
 use crate::value;
@@ -22,6 +22,9 @@ pub(crate) struct NodeArguments {
     /// Working directory, absolute; made when missing
     #[arg(short = 'w', long, value_name = "DIR")]
     workdir: Option<String>,
+    /// GPUs, such as T4 or A100:2; types after a comma are taken when the first is not to be had
+    #[arg(long, value_name = "TYPE[:N][,TYPE...]", value_parser = value::gpu)]
+    gpu: Option<Gpu>,
     /// Bound on memory and swap together, such as 512m or 2g
     #[arg(long, value_name = "BYTES", value_parser = value::bytes)]
     memory: Option<u64>,
@@ -40,6 +43,9 @@ pub(crate) struct NodeArguments {
     /// Publish a port of the node as plain TCP on this machine's 127.0.0.1, at HOSTPORT or a free port; `port` tells where
     #[arg(short = 'p', long = "publish", value_name = "PORT[:HOSTPORT]", value_parser = value::port)]
     publish: Vec<PortSpec>,
+    /// Tag by which `ps --tag` finds it; may be given several times
+    #[arg(long = "tag", value_name = "K=V", value_parser = value::tag)]
+    tags: Vec<(String, String)>,
 }
 
 /// What `--network` takes.
@@ -51,8 +57,8 @@ enum NetworkArgument {
     Open,
 }
 
-/// Environment variables.
-#[derive(Debug, Args)]
+/// Environment variables and secrets.
+#[derive(Debug, Default, Args)]
 pub(crate) struct Variables {
     /// Variable; with a name alone its value comes from our environment and never shows in a process list
     #[arg(short = 'e', long = "env", value_name = "K=V | K")]
@@ -60,6 +66,9 @@ pub(crate) struct Variables {
     /// File of variables, one K=V or K a line; `#` starts a comment line
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
+    /// Secret that the provider stores, whose variables are added; may be given several times
+    #[arg(long = "secret", value_name = "NAME")]
+    secrets: Vec<String>,
 }
 
 impl NodeArguments {
@@ -69,6 +78,9 @@ impl NodeArguments {
         spec.runtime.image.clone_from(&self.image);
         spec.runtime.workdir.clone_from(&self.workdir);
         spec.env = self.variables.env()?;
+        spec.secrets = self.variables.secrets();
+        spec.tags = value::distinct(&self.tags).map_err(Failure::invalid)?;
+        spec.gpu.clone_from(&self.gpu);
         spec.resources.memory_limit_bytes = self.memory;
         spec.resources.cpu_limit_millis = self.cpus;
         spec.resources.pids_limit = self.pids;
@@ -83,6 +95,11 @@ impl NodeArguments {
 }
 
 impl Variables {
+    /// The stored secrets.
+    pub(crate) fn secrets(&self) -> Vec<SecretSource> {
+        self.secrets.iter().cloned().map(SecretSource::Named).collect()
+    }
+
     /// Files first, then `-e`, each over the one before.
     pub(crate) fn env(&self) -> Result<Env> {
         let mut env = Env::new();
@@ -134,14 +151,18 @@ mod tests {
     fn variables_come_from_files_arguments_and_the_environment() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "# comment\nA=file\nB=x=y\n\nPATH\n").unwrap();
-        let given = Variables { env: vec!["A=argument".to_owned()], env_file: vec![file.path().to_owned()] };
+        let given = Variables {
+            env: vec!["A=argument".to_owned()],
+            env_file: vec![file.path().to_owned()],
+            secrets: Vec::new(),
+        };
         let env = given.env().unwrap();
         assert_eq!((env.get("A"), env.get("B")), (Some("argument"), Some("x=y")));
         assert_eq!(env.get("PATH"), env::var("PATH").ok().as_deref());
-        let missing = Variables { env: vec!["NO_SUCH_VARIABLE_HERE".to_owned()], env_file: Vec::new() };
+        let missing = Variables { env: vec!["NO_SUCH_VARIABLE_HERE".to_owned()], ..Variables::default() };
         assert!(missing.env().unwrap_err().to_string().contains("NO_SUCH_VARIABLE_HERE"));
         std::fs::write(file.path(), "KEY=-----BEGIN\nhush\n").unwrap();
-        let broken = Variables { env: Vec::new(), env_file: vec![file.path().to_owned()] };
+        let broken = Variables { env_file: vec![file.path().to_owned()], ..Variables::default() };
         let error = broken.env().unwrap_err().to_string();
         assert!(error.contains("line 2") && !error.contains("hush"), "{error}");
     }

@@ -1,8 +1,9 @@
 //! Values of options: durations, amounts, variables.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use openlattice::{PortKind, PortSpec, VolumeMount};
+use openlattice::{Gpu, GpuType, PortKind, PortSpec, VolumeMount};
 
 /// Parses `30s`, `500ms`, `5m`, `1.5h` or a plain number of seconds; not zero.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -73,6 +74,33 @@ pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Tags as a map; a name may come once.
+pub(crate) fn distinct(tags: &[(String, String)]) -> Result<BTreeMap<String, String>, String> {
+    let mut map = BTreeMap::new();
+    for (name, value) in tags {
+        if map.insert(name.clone(), value.clone()).is_some() {
+            return Err(format!("the tag {name:?} is given twice\nhint: give it once"));
+        }
+    }
+    Ok(map)
+}
+
+/// Parses `T4`, `A100:2` or `H100:8,A100`: a type with a count, and types that do as well.
+pub(crate) fn gpu(text: &str) -> Result<Gpu, String> {
+    const WRONG: &str = "write a GPU like T4, A100:2 or H100:8,A100";
+    let mut types = text.split(',');
+    let (first, count) = match types.next().unwrap_or_default().split_once(':') {
+        Some((first, count)) => {
+            let count = count.parse().ok().filter(|count| *count > 0 && !text.contains(":+"));
+            (first, Some(count.ok_or(WRONG)?))
+        }
+        None => (text.split(',').next().unwrap_or_default(), None),
+    };
+    let read = |name: &str| GpuType::new(name).map_err(|_| WRONG);
+    let fallback = types.map(read).collect::<Result<_, _>>()?;
+    Ok(Gpu { gpu_type: Some(read(first)?), count, fallback })
+}
+
 /// Parses `8080`, or `8080:9000` for a chosen port of this machine.
 pub(crate) fn port(text: &str) -> Result<PortSpec, String> {
     let (inside, outside) =
@@ -125,6 +153,21 @@ mod tests {
         }
         assert_eq!(tag("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert!(tag("a").is_err() && tag("=b").is_err());
+    }
+
+    #[test]
+    fn gpus_have_a_type_a_count_and_others_that_do() {
+        let names = |gpu: &Gpu| gpu.fallback.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let all = gpu("H100:8,A100,L4").unwrap();
+        assert_eq!((all.gpu_type.as_ref().unwrap().as_str(), all.count), ("H100", Some(8)));
+        assert_eq!(names(&all), ["A100", "L4"]);
+        let one = gpu("t4").unwrap();
+        assert_eq!((one.gpu_type.unwrap().as_str(), one.count), ("t4", None));
+        for bad in
+            ["", ":2", "A100:", "A100:0", "A100:+2", "A100:two", "A100:2:3", "A100,", "A100,L4:2", "A 100"]
+        {
+            assert!(gpu(bad).is_err(), "{bad:?} was taken");
+        }
     }
 
     #[test]

@@ -17,7 +17,8 @@ use crate::{output, pull, value};
 #[command(after_help = "\
 Example:
   id=$(lattice create --memory 1g --timeout 1h -- mkdir -p /work)
-  lattice exec $id -- ls -d /work")]
+  lattice exec $id -- ls -d /work
+  lattice create --provider modal --image python:3.12-slim --gpu A100:2 --secret my-tokens --tag job=17")]
 pub(crate) struct Create {
     #[command(flatten)]
     node: NodeArguments,

@@ -56,6 +56,7 @@ impl Exec {
     async fn outcome(&self, context: &Context, id: &SandboxId) -> Result<Ending> {
         let mut spec = ExecSpec::new(self.command.clone()).with_stdin(Stdin::Open);
         spec.options.env = self.variables.env()?;
+        spec.options.secrets = self.variables.secrets();
         spec.options.cwd.clone_from(&self.workdir);
         if let Some(timeout) = self.timeout {
             spec = spec.with_timeout(timeout);

@@ -6,19 +6,26 @@ use clap::Args;
 use openlattice::{ListFilter, SandboxInfo, Timestamp};
 
 use crate::context::Context;
-use crate::failure::Result;
-use crate::output;
+use crate::failure::{Failure, Result};
+use crate::{output, value};
 
 /// List nodes, newest first
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   lattice ps -a
+  lattice ps --tag job=17
   lattice ps --json | jq -r '.[].id'")]
 pub(crate) struct Ps {
     /// Ended ones too
     #[arg(short, long)]
     all: bool,
+    /// Those with this tag only; several must all match
+    #[arg(long = "tag", value_name = "K=V", value_parser = value::tag)]
+    tags: Vec<(String, String)>,
+    /// The one with this name only
+    #[arg(long)]
+    name: Option<String>,
     /// As a JSON list, in the shape of `inspect --json`
     #[arg(long)]
     json: bool,
@@ -26,8 +33,9 @@ pub(crate) struct Ps {
 
 impl Ps {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let tags = value::distinct(&self.tags).map_err(Failure::invalid)?;
+        let filter = ListFilter { include_ended: self.all, tags, name: self.name };
         let provider = context.provider().await?;
-        let filter = ListFilter { include_ended: self.all, ..ListFilter::default() };
         let found = provider.list(filter).await?;
         if self.json {
             return output::print_json(&found);

@@ -1,7 +1,5 @@
 //! `lattice tag`.
 
-use std::collections::BTreeMap;
-
 use clap::Args;
 use openlattice::{ErrorKind, SandboxId, Tags};
 
@@ -42,7 +40,7 @@ impl Tag {
         })?;
         let id = SandboxId::new(self.id);
         if self.clear || !self.tags.is_empty() {
-            tags.set(&id, map(self.tags)?).await?;
+            tags.set(&id, value::distinct(&self.tags).map_err(Failure::invalid)?).await?;
         }
         let now = tags.get(&id).await?;
         if self.json {
@@ -50,15 +48,4 @@ impl Tag {
         }
         now.iter().try_for_each(|(name, value)| output::print_line(&format!("{name}={value}")))
     }
-}
-
-/// Tags as a map; a name may come once.
-fn map(tags: Vec<(String, String)>) -> Result<BTreeMap<String, String>> {
-    let mut map = BTreeMap::new();
-    for (name, value) in tags {
-        if map.insert(name.clone(), value).is_some() {
-            return Err(Failure::invalid(format!("the tag {name:?} is given twice\nhint: give it once")));
-        }
-    }
-    Ok(map)
 }

@@ -30,6 +30,44 @@ fn a_node_lives_from_create_to_rm() {
 }
 
 #[test]
+fn nodes_are_found_by_tag_and_name() {
+    let Some(store) = Store::new("tags of new nodes") else { return };
+    for provider in ["local", "modal"] {
+        let with = |arguments: &[&str]| store.ok(&[arguments, &["--provider", provider]].concat());
+        let id = with(&["create", "--tag", "job=17", "--tag", "stage=", "--name", "found"]);
+        let other = with(&["create", "--tag", "job=18"]);
+        let found = |arguments: &[&str]| {
+            let listing = with(&[&["ps", "--json"], arguments].concat());
+            let nodes: Vec<serde_json::Value> = serde_json::from_str(&listing).unwrap();
+            nodes.iter().map(|node| node["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&["--tag", "job=17"]), [id.as_str()], "{provider}");
+        assert_eq!(found(&["--tag", "job=17", "--tag", "stage="]), [id.as_str()]);
+        assert_eq!(found(&["--tag", "job=17", "--tag", "stage=x"]), [""; 0]);
+        assert_eq!(found(&["--name", "found"]), [id.as_str()]);
+        assert_eq!(store.run(&["ps", "--tag", "job"]).code(), 2);
+        assert_eq!(store.run(&["create", "--tag", "a=1", "--tag", "a=2"]).code(), 2);
+        with(&["rm", &id, &other]);
+    }
+}
+
+#[test]
+fn gpus_and_stored_secrets_are_refused_by_name_where_there_are_none() {
+    let Some(store) = Store::new("gpu") else { return };
+    for (provider, option, value, said) in [
+        ("local", "--gpu", "A100:2", "gpu"),
+        ("local", "--secret", "tokens", "secrets"),
+        ("modal", "--gpu", "A100:2", "gpu"),
+        ("modal", "--secret", "no-such-secret", "no-such-secret"),
+    ] {
+        let ran = store.run(&["run", "--provider", provider, option, value, "--", "true"]);
+        assert!(ran.code() == 125 && ran.err().contains(said), "{provider} {option}: {}", ran.err());
+        assert!(store.nodes(false).is_empty(), "a node is left");
+    }
+    assert_eq!(store.run(&["create", "--gpu", "A100:0"]).code(), 2);
+}
+
+#[test]
 fn m10_a_failing_initial_command_leaves_no_node() {
     let Some(store) = Store::new("initial command") else { return };
     let ran = store.run(&["create", "--", "sh", "-c", "echo why; exit 3"]);

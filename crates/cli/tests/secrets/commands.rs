@@ -5,9 +5,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use crate::flows::NAMED;
 use crate::planted::{Plant, search, search_bytes};
 use crate::processes::{Sampler, search_files};
 use crate::store::{Ran, Store};
+use crate::wire;
 
 const TOKEN_ID: &str = "ak-planted";
 /// The log of every crate that sees secrets or what carries them, at its most talkative.
@@ -165,6 +167,11 @@ impl Lattice<'_> {
             }
         };
         self.nodes("modal", &caller(Plant::TokenSecret));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(wire::store_named(&url));
+        let stored = ["run", "--provider", "modal", "--secret", NAMED, "--", "sh", "-c", "echo ${#NAMED}"];
+        let ran = self.call(&stored, &caller(Plant::TokenSecret));
+        assert_eq!(ran.out(), format!("{}\n", Plant::NamedSecret.value().len()), "{}", ran.err());
         let run = ["run", "--provider", "modal", "-e", "GIVEN"];
         let denied = self.call(&[&run[..], &["--", "true"]].concat(), &caller(Plant::WrongTokenSecret));
         assert_eq!(denied.code(), 125, "{}", denied.err());

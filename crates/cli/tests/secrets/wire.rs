@@ -63,7 +63,7 @@ fn config(url: &str, secret: Plant) -> ModalConfig {
 }
 
 /// Stores a secret under a name, as the official clients do.
-async fn store_named(url: &str) {
+pub(crate) async fn store_named(url: &str) {
     let mut request = tonic::Request::new(SecretGetOrCreateRequest {
         deployment_name: NAMED.to_owned(),
         object_creation_type: ObjectCreationType::CreateIfMissing.into(),
