@@ -169,7 +169,9 @@ impl Lattice<'_> {
         self.nodes("modal", &caller(Plant::TokenSecret));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(wire::store_named(&url));
-        let stored = ["run", "--provider", "modal", "--secret", NAMED, "--", "sh", "-c", "echo ${#NAMED}"];
+        // It wins over the plain variable of its name.
+        let stored = ["run", "--provider", "modal", "-e", "NAMED=x", "--secret", NAMED];
+        let stored = [&stored[..], &["--", "sh", "-c", "echo ${#NAMED}"]].concat();
         let ran = self.call(&stored, &caller(Plant::TokenSecret));
         assert_eq!(ran.out(), format!("{}\n", Plant::NamedSecret.value().len()), "{}", ran.err());
         let run = ["run", "--provider", "modal", "-e", "GIVEN"];

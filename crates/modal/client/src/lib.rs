@@ -71,5 +71,5 @@ pub use sandbox::{
     Tunnel, VolumeMount,
 };
 pub use secret::Secret;
-pub use stored_secret::SecretId;
+pub use stored_secret::{SecretId, SecretSource};
 pub use volume::Volume;

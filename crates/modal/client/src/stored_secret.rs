@@ -29,6 +29,21 @@ impl SecretId {
     }
 }
 
+/// Where variables come from.
+#[derive(Debug, Clone)]
+pub enum SecretSource {
+    /// A secret that the server stores.
+    Stored(SecretId),
+    /// The variables themselves.
+    Values(BTreeMap<String, Secret>),
+}
+
+impl From<SecretId> for SecretSource {
+    fn from(id: SecretId) -> Self {
+        Self::Stored(id)
+    }
+}
+
 impl Client {
     /// Looks a stored secret up by its name in the configured environment.
     ///

@@ -9,7 +9,7 @@ use crate::account::Account;
 use crate::end::exec_status;
 use crate::error::Attempt;
 use crate::key;
-use crate::secret::Variables;
+use crate::secret;
 use crate::session::ModalSession;
 
 const EXEC: Attempt = Attempt("exec");
@@ -42,11 +42,9 @@ pub(crate) async fn attach(account: &Account, id: &SandboxId, exec_id: &ExecId) 
 
 async fn command(account: &Account, spec: &ExecSpec) -> Result<modal::ExecSpec> {
     let options = &spec.options;
-    let variables = Variables::gather(account, &options.env, &options.secrets, EXEC).await?;
     Ok(modal::ExecSpec {
         workdir: options.cwd.clone(),
-        env: variables.values,
-        secrets: variables.stored,
+        secrets: secret::gather(account, &options.env, &options.secrets, EXEC).await?,
         timeout: options.timeout(),
         pty: options.pty.map(|size| modal::PtySize { rows: size.rows, cols: size.cols }),
         id: options.exec_id.as_ref().map(key::exec_id),

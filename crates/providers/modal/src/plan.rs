@@ -13,7 +13,7 @@ use crate::account::Account;
 use crate::capability::LONGEST_LIFE;
 use crate::error::Attempt;
 use crate::image;
-use crate::secret::Variables;
+use crate::secret;
 use crate::{tag, volumes};
 
 const MIB: u64 = 1 << 20;
@@ -56,10 +56,8 @@ pub(crate) async fn sandbox_spec(
     image: modal::ImageId,
     attempt: Attempt,
 ) -> Result<modal::SandboxSpec> {
-    let variables = Variables::gather(account, &spec.env, &spec.secrets, attempt).await?;
     let mut wanted = modal::SandboxSpec::new(image);
-    wanted.env = variables.values;
-    wanted.secrets = variables.stored;
+    wanted.secrets = secret::gather(account, &spec.env, &spec.secrets, attempt).await?;
     wanted.workdir = spec.runtime.workdir.clone();
     wanted.timeout = Duration::from_secs(spec.duration.max_seconds.unwrap_or(LONGEST_LIFE));
     wanted.idle_timeout = spec.duration.idle();

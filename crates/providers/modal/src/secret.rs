@@ -8,38 +8,68 @@ use openlattice_modal_client as modal;
 use crate::account::Account;
 use crate::error::Attempt;
 
-/// Variables ready to be sent.
-#[derive(Debug, Default)]
-pub(crate) struct Variables {
-    pub(crate) values: BTreeMap<String, modal::Secret>,
-    pub(crate) stored: Vec<modal::SecretId>,
-}
-
-impl Variables {
-    /// Looks stored secrets up by name, and joins all values; a secret's value wins over a plain one of the same name.
-    pub(crate) async fn gather(
-        account: &Account,
-        env: &Env,
-        secrets: &[SecretSource],
-        attempt: Attempt,
-    ) -> Result<Self> {
-        let mut variables = Self::default();
-        variables.add(env);
-        for source in secrets {
-            match source {
-                SecretSource::Values(values) => variables.add(values),
-                SecretSource::Named(name) => {
-                    let found = account.client.secret(name, &[]).await;
-                    let missing =
-                        |error| attempt.about(Subject::Provider)(error).with_context("secret", name);
-                    variables.stored.push(found.map_err(missing)?);
-                }
+/// Looks stored secrets up by name, and puts all variables in an order in which the later wins: plain ones, stored secrets, secrets
+/// that are given.
+pub(crate) async fn gather(
+    account: &Account,
+    env: &Env,
+    secrets: &[SecretSource],
+    attempt: Attempt,
+) -> Result<Vec<modal::SecretSource>> {
+    let (mut stored, mut given) = (Vec::new(), Env::new());
+    for source in secrets {
+        match source {
+            SecretSource::Values(values) => values.iter().for_each(|(name, value)| given.set(name, value)),
+            SecretSource::Named(name) => {
+                let found = account.client.secret(name, &[]).await;
+                let missing = |error| attempt.about(Subject::Provider)(error).with_context("secret", name);
+                stored.push(found.map_err(missing)?);
             }
         }
-        Ok(variables)
+    }
+    Ok(in_order(env, stored, &given))
+}
+
+/// Without stored secrets all are one source: of a sandbox with a GPU each one is a call.
+fn in_order(env: &Env, stored: Vec<modal::SecretId>, given: &Env) -> Vec<modal::SecretSource> {
+    let (mut first, mut last) = (values(env), values(given));
+    if stored.is_empty() {
+        first.append(&mut last);
+    }
+    let some = |values: BTreeMap<String, modal::Secret>| {
+        (!values.is_empty()).then_some(modal::SecretSource::Values(values))
+    };
+    some(first).into_iter().chain(stored.into_iter().map(Into::into)).chain(some(last)).collect()
+}
+
+fn values(env: &Env) -> BTreeMap<String, modal::Secret> {
+    env.iter().map(|(name, value)| (name.to_owned(), modal::Secret::new(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(sources: &[modal::SecretSource]) -> Vec<String> {
+        let text = |source: &modal::SecretSource| match source {
+            modal::SecretSource::Stored(id) => id.as_str().to_owned(),
+            modal::SecretSource::Values(values) => {
+                values.iter().map(|(name, value)| format!("{name}={} ", value.reveal())).collect()
+            }
+        };
+        sources.iter().map(text).collect()
     }
 
-    fn add(&mut self, env: &Env) {
-        self.values.extend(env.iter().map(|(name, value)| (name.to_owned(), modal::Secret::new(value))));
+    #[test]
+    fn secrets_win_over_plain_variables_and_given_ones_over_stored_ones() {
+        let env = |value| [("A", value)].into_iter().collect::<Env>();
+        let stored = || vec![modal::SecretId::new("st-1")];
+        assert_eq!(
+            shown(&in_order(&env("plain"), stored(), &env("given"))),
+            ["A=plain ", "st-1", "A=given "]
+        );
+        assert_eq!(shown(&in_order(&env("plain"), Vec::new(), &env("given"))), ["A=given "]);
+        assert_eq!(shown(&in_order(&Env::new(), stored(), &Env::new())), ["st-1"]);
+        assert!(in_order(&Env::new(), Vec::new(), &Env::new()).is_empty());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use openlattice_modal_proto::client as wire;
 
 use crate::secret::Secret;
-use crate::stored_secret::SecretId;
+use crate::stored_secret::SecretSource;
 
 /// A command asked for. Only the argument vector is needed; no shell is involved.
 #[derive(Debug, Clone, Default)]
@@ -17,8 +17,8 @@ pub struct ExecSpec {
     pub workdir: Option<String>,
     /// Variables for this command only, over the sandbox's.
     pub env: BTreeMap<String, Secret>,
-    /// Stored secrets whose values become variables; `env` wins over them.
-    pub secrets: Vec<SecretId>,
+    /// More variables; a later source wins over an earlier one, and `env` over all of them.
+    pub secrets: Vec<SecretSource>,
     /// The longest run. Whole seconds are sent, rounded up; the server kills the command then.
     pub timeout: Option<Duration>,
     /// Whether standard output is thrown away.

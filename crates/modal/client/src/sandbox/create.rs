@@ -11,6 +11,7 @@ use crate::headers::sensitive;
 use crate::router::Router;
 use crate::secret::Secret;
 use crate::status::Operation;
+use crate::stored_secret::SecretSource;
 use crate::warning;
 
 const CREATE_V1: Operation = Operation::creates("SandboxCreate");
@@ -39,7 +40,7 @@ impl Client {
     async fn create_v2(&self, app: &App, spec: &SandboxSpec) -> Result<Sandbox> {
         let request = wire::SandboxCreateV2Request {
             app_id: app.id().to_owned(),
-            definition: Some(definition(spec, &spec.secrets)),
+            definition: Some(definition(spec, stored(&spec.secrets))),
             tags: tags(&spec.tags),
             secret_sources: secret_sources(&spec.secrets, &spec.env),
             ..Default::default()
@@ -59,13 +60,10 @@ impl Client {
     }
 
     async fn create_v1(&self, app: &App, spec: &SandboxSpec) -> Result<Sandbox> {
-        let mut secrets = spec.secrets.clone();
-        if !spec.env.is_empty() {
-            secrets.push(self.ephemeral_secret(&spec.env).await?);
-        }
+        let secrets = self.all_stored(spec).await?;
         let request = wire::SandboxCreateRequest {
             app_id: app.id().to_owned(),
-            definition: Some(definition(spec, &secrets)),
+            definition: Some(definition(spec, secrets)),
             environment_name: self.config().environment().to_owned(),
             tags: tags(&spec.tags),
         };
@@ -78,6 +76,31 @@ impl Client {
         }
         Ok(sandbox)
     }
+
+    /// Stores what is not stored yet: generation 1 takes ids only.
+    async fn all_stored(&self, spec: &SandboxSpec) -> Result<Vec<String>> {
+        let mut ids = Vec::new();
+        let env = SecretSource::Values(spec.env.clone());
+        for source in spec.secrets.iter().chain([&env]) {
+            match source {
+                SecretSource::Stored(id) => ids.push(id.as_str().to_owned()),
+                SecretSource::Values(values) if values.is_empty() => {}
+                SecretSource::Values(values) => {
+                    ids.push(self.ephemeral_secret(values).await?.as_str().to_owned());
+                }
+            }
+        }
+        Ok(ids)
+    }
+}
+
+/// The ids of those that the server stores.
+fn stored(sources: &[SecretSource]) -> Vec<String> {
+    let id = |source: &SecretSource| match source {
+        SecretSource::Stored(id) => Some(id.as_str().to_owned()),
+        SecretSource::Values(_) => None,
+    };
+    sources.iter().filter_map(id).collect()
 }
 
 fn check_id(id: &str, operation: Operation) -> Result<()> {

@@ -9,7 +9,7 @@ use openlattice_modal_proto::client::{probe::ProbeOneof, sandbox::OpenPortsOneof
 
 use super::spec::{Gpu, NetworkAccess, Port, PortKind, ReadinessProbe, Resources, SandboxSpec, VolumeMount};
 use crate::secret::Secret;
-use crate::stored_secret::SecretId;
+use crate::stored_secret::SecretSource;
 
 /// Gives whole seconds, rounded up and never 0.
 pub(crate) fn whole_seconds(time: Duration) -> u32 {
@@ -18,11 +18,11 @@ pub(crate) fn whole_seconds(time: Duration) -> u32 {
 }
 
 /// Writes the definition; environment variables travel beside it.
-pub(super) fn definition(spec: &SandboxSpec, secrets: &[SecretId]) -> wire::Sandbox {
+pub(super) fn definition(spec: &SandboxSpec, secret_ids: Vec<String>) -> wire::Sandbox {
     wire::Sandbox {
         entrypoint_args: spec.command.clone(),
         image_id: spec.image.as_str().to_owned(),
-        secret_ids: secrets.iter().map(|secret| secret.as_str().to_owned()).collect(),
+        secret_ids,
         resources: Some(resources(&spec.resources, spec.gpu.as_ref())),
         cloud_provider_str: spec.cloud.clone().unwrap_or_default(),
         timeout_secs: whole_seconds(spec.timeout),
@@ -41,14 +41,18 @@ pub(super) fn definition(spec: &SandboxSpec, secrets: &[SecretId]) -> wire::Sand
     }
 }
 
-/// Writes variables as the sources that commands and sandboxes of generation 2 take: stored ones first, then values.
+/// Writes variables as the sources that commands and sandboxes of generation 2 take, of which a later one wins.
 pub(crate) fn secret_sources(
-    secrets: &[SecretId],
+    secrets: &[SecretSource],
     env: &BTreeMap<String, Secret>,
 ) -> Vec<wire::SecretSource> {
-    let stored = secrets.iter().map(|secret| Source::SecretId(secret.as_str().to_owned()));
-    let values = (!env.is_empty()).then(|| Source::Env(values(env)));
-    stored.chain(values).map(|source| wire::SecretSource { source: Some(source) }).collect()
+    let given = |env: &BTreeMap<String, Secret>| (!env.is_empty()).then(|| Source::Env(values(env)));
+    let source = |source: &SecretSource| match source {
+        SecretSource::Stored(id) => Some(Source::SecretId(id.as_str().to_owned())),
+        SecretSource::Values(values) => given(values),
+    };
+    let sources = secrets.iter().filter_map(source).chain(given(env));
+    sources.map(|source| wire::SecretSource { source: Some(source) }).collect()
 }
 
 fn values(env: &BTreeMap<String, Secret>) -> wire::StringMap {
@@ -132,6 +136,7 @@ fn probe(probe: &ReadinessProbe) -> wire::Probe {
 mod tests {
     use super::*;
     use crate::image::ImageId;
+    use crate::stored_secret::SecretId;
 
     #[test]
     fn seconds_are_rounded_up_and_never_zero() {
@@ -144,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_definition_has_what_the_service_expects_to_be_there() {
-        let wire = definition(&SandboxSpec::new(ImageId::new("im-1")), &[]);
+        let wire = definition(&SandboxSpec::new(ImageId::new("im-1")), Vec::new());
         assert!(wire.resources.unwrap().gpu_config.is_some());
         assert!(wire.network_access.is_some() && wire.open_ports_oneof.is_some());
         assert_eq!(wire.timeout_secs, 300);
@@ -152,11 +157,19 @@ mod tests {
     }
 
     #[test]
-    fn values_come_after_stored_secrets() {
-        let env = BTreeMap::from([("K".to_owned(), Secret::new("v"))]);
-        let sources = secret_sources(&[SecretId::new("st-1")], &env);
-        assert!(matches!(sources[0].source, Some(Source::SecretId(_))));
-        assert!(matches!(sources[1].source, Some(Source::Env(_))));
+    fn variables_come_in_the_order_of_their_sources_and_env_last() {
+        let values = |value| BTreeMap::from([("K".to_owned(), Secret::new(value))]);
+        let secrets = [
+            SecretSource::Values(values("first")),
+            SecretId::new("st-1").into(),
+            SecretSource::Values(BTreeMap::new()),
+        ];
+        let sources = secret_sources(&secrets, &values("last"));
+        let read = |source: &wire::SecretSource| match source.source.clone().unwrap() {
+            Source::SecretId(id) => id,
+            Source::Env(env) => env.contents["K"].clone(),
+        };
+        assert_eq!(sources.iter().map(read).collect::<Vec<_>>(), ["first", "st-1", "last"]);
         assert!(secret_sources(&[], &BTreeMap::new()).is_empty());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::image::ImageId;
 use crate::secret::Secret;
-use crate::stored_secret::SecretId;
+use crate::stored_secret::SecretSource;
 
 /// The life of a sandbox for which none is given, as Modal's clients send it.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
@@ -22,8 +22,8 @@ pub struct SandboxSpec {
     pub command: Vec<String>,
     /// Variables for every process of the sandbox.
     pub env: BTreeMap<String, Secret>,
-    /// Stored secrets whose values become variables; `env` wins over them.
-    pub secrets: Vec<SecretId>,
+    /// More variables; a later source wins over an earlier one, and `env` over all of them.
+    pub secrets: Vec<SecretSource>,
     /// The absolute working directory; nothing means the image's.
     pub workdir: Option<String>,
     /// The longest life. Whole seconds are sent, rounded up.
