@@ -89,12 +89,13 @@ pub(crate) fn distinct(tags: &[(String, String)]) -> Result<BTreeMap<String, Str
 pub(crate) fn gpu(text: &str) -> Result<Gpu, String> {
     const WRONG: &str = "write a GPU like T4, A100:2 or H100:8,A100";
     let mut types = text.split(',');
-    let (first, count) = match types.next().unwrap_or_default().split_once(':') {
+    let first = types.next().unwrap_or_default();
+    let (first, count) = match first.split_once(':') {
         Some((first, count)) => {
             let count = count.parse().ok().filter(|count| *count > 0 && !text.contains(":+"));
             (first, Some(count.ok_or(WRONG)?))
         }
-        None => (text.split(',').next().unwrap_or_default(), None),
+        None => (first, None),
     };
     let read = |name: &str| GpuType::new(name).map_err(|_| WRONG);
     let fallback = types.map(read).collect::<Result<_, _>>()?;
