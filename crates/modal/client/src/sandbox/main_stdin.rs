@@ -47,11 +47,13 @@ impl MainStdin {
     pub async fn write(&mut self, data: Bytes) -> Result<()> {
         let [first, second] = PIECE;
         let most = if self.sandbox.generation() == Generation::V1 { first } else { second };
-        let mut rest = data;
+        let (mut rest, mut position) = (data, self.position);
         while !rest.is_empty() {
             let piece = rest.split_to(rest.len().min(most));
-            self.send(piece, false).await?;
+            position = self.send(position, piece, false).await?;
         }
+        // Not before all of it was taken: the same bytes written again begin where these did.
+        self.position = position;
         Ok(())
     }
 
@@ -60,28 +62,23 @@ impl MainStdin {
     /// # Errors
     /// As [`write`](Self::write).
     pub async fn close(&mut self) -> Result<()> {
-        self.send(Bytes::new(), true).await
-    }
-
-    async fn send(&mut self, data: Bytes, eof: bool) -> Result<()> {
-        let length = data.len() as u64;
-        match self.sandbox.generation() {
-            Generation::V1 => {
-                self.send_numbered(data, eof).await?;
-                self.position += 1;
-            }
-            Generation::V2 => {
-                self.send_at_offset(data, eof).await?;
-                self.position += length;
-            }
-        }
+        self.position = self.send(self.position, Bytes::new(), true).await?;
         Ok(())
     }
 
+    /// Sends one piece and gives the position after it.
+    async fn send(&self, position: u64, data: Bytes, eof: bool) -> Result<u64> {
+        let length = data.len() as u64;
+        match self.sandbox.generation() {
+            Generation::V1 => self.send_numbered(position, data, eof).await.map(|()| position + 1),
+            Generation::V2 => self.send_at_offset(position, data, eof).await.map(|()| position + length),
+        }
+    }
+
     /// Calls are numbered from 1; one that comes again is skipped.
-    async fn send_numbered(&self, data: Bytes, eof: bool) -> Result<()> {
-        let index = u32::try_from(self.position + 1)
-            .map_err(|_| Error::invalid(format!("{} pieces of input are too many", self.position)))?;
+    async fn send_numbered(&self, position: u64, data: Bytes, eof: bool) -> Result<()> {
+        let index = u32::try_from(position + 1)
+            .map_err(|_| Error::invalid(format!("{position} pieces of input are too many")))?;
         let sandbox_id = self.sandbox.id().to_owned();
         let request = wire::SandboxStdinWriteRequest { sandbox_id, input: data.into(), index, eof };
         let send = |mut stub: ControlPlane, request| async move { stub.sandbox_stdin_write(request).await };
@@ -89,10 +86,10 @@ impl MainStdin {
         Ok(())
     }
 
-    async fn send_at_offset(&self, data: Bytes, eof: bool) -> Result<()> {
+    async fn send_at_offset(&self, offset: u64, data: Bytes, eof: bool) -> Result<()> {
         let to = self.sandbox.router().await?;
         let task_id = to.task_id().to_owned();
-        let request = router::SandboxStdinWriteV2Request { task_id, offset: self.position, data, eof };
+        let request = router::SandboxStdinWriteV2Request { task_id, offset, data, eof };
         let send = |mut stub: RouterStub, request| async move { stub.sandbox_stdin_write_v2(request).await };
         to.unary(SANDBOX_STDIN_WRITE_V2, request, send).await?;
         Ok(())

@@ -110,6 +110,19 @@ async fn input_of_the_first_generation_is_numbered() {
     assert_eq!(taken(&fake), ("1:a2:b3:".to_owned(), true));
 }
 
+#[tokio::test]
+async fn input_that_failed_midway_is_written_again_without_doubling() {
+    let fake = Fake::start().await;
+    let mut stdin = sandbox(&client(&fake)).await.main_stdin(0);
+    let data = Bytes::from([vec![1; 16 << 20], vec![2; 5]].concat());
+    fake.fail("SandboxStdinWriteV2", [Status::ok(""), Status::invalid_argument("not now")]);
+    assert_eq!(stdin.write(data.clone()).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(stdin.position(), 0);
+    stdin.write(data.clone()).await.unwrap();
+    assert_eq!(stdin.position(), data.len() as u64);
+    assert!(fake.state().stdin == data, "the input was doubled or lost");
+}
+
 /// A client of a server with real sandboxes; nothing, and a word why, where they cannot be made.
 #[expect(clippy::print_stdout, reason = "a skipped test has to say so")]
 async fn real(test: &str, second: bool) -> Option<(tempfile::TempDir, Client)> {
