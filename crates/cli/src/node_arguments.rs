@@ -79,7 +79,7 @@ impl NodeArguments {
         spec.runtime.workdir.clone_from(&self.workdir);
         spec.env = self.variables.env()?;
         spec.secrets = self.variables.secrets();
-        spec.tags = value::distinct(&self.tags).map_err(Failure::invalid)?;
+        spec.tags = value::distinct(&self.tags)?;
         spec.gpu.clone_from(&self.gpu);
         spec.resources.memory_limit_bytes = self.memory;
         spec.resources.cpu_limit_millis = self.cpus;

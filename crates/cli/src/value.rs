@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use openlattice::{Gpu, GpuType, PortKind, PortSpec, VolumeMount};
 
+use crate::failure::Failure;
+
 /// Parses `30s`, `500ms`, `5m`, `1.5h` or a plain number of seconds; not zero.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
@@ -75,11 +77,11 @@ pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
 }
 
 /// Tags as a map; a name may come once.
-pub(crate) fn distinct(tags: &[(String, String)]) -> Result<BTreeMap<String, String>, String> {
+pub(crate) fn distinct(tags: &[(String, String)]) -> crate::failure::Result<BTreeMap<String, String>> {
     let mut map = BTreeMap::new();
     for (name, value) in tags {
         if map.insert(name.clone(), value.clone()).is_some() {
-            return Err(format!("the tag {name:?} is given twice\nhint: give it once"));
+            return Err(Failure::invalid(format!("the tag {name:?} is given twice\nhint: give it once")));
         }
     }
     Ok(map)

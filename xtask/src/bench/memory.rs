@@ -11,7 +11,7 @@ use crate::program;
 const OPTIONS: &str = "size=12g,mode=0700";
 /// Pages as large as what is written at once (Linux 6.14), as file systems on disks have them: with single pages of 4 KiB the
 /// kernel's own work on them is more than half of a file's time, whoever sends it. Kernels without huge pages refuse the option.
-const LARGE_PAGES: &str = "size=12g,mode=0700,huge=within_size";
+const LARGE_PAGES: &str = "huge=within_size";
 
 /// A tmpfs; dropping it takes it away with all that is in it.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Memory {
         let path = std::env::temp_dir().join(format!("openlattice-bench-{}", std::process::id()));
         fs::create_dir(&path).attempted(format!("could not make {}", path.display()))?;
         let memory = Self { path };
-        if memory.mount_with(LARGE_PAGES).is_err() {
+        if memory.mount_with(&format!("{OPTIONS},{LARGE_PAGES}")).is_err() {
             memory.mount_with(OPTIONS)?;
         }
         Ok(memory)

@@ -6,7 +6,7 @@ use clap::Args;
 use openlattice::{ListFilter, SandboxInfo, Timestamp};
 
 use crate::context::Context;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::{output, value};
 
 /// List nodes, newest first
@@ -33,7 +33,7 @@ pub(crate) struct Ps {
 
 impl Ps {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let tags = value::distinct(&self.tags).map_err(Failure::invalid)?;
+        let tags = value::distinct(&self.tags)?;
         let filter = ListFilter { include_ended: self.all, tags, name: self.name };
         let provider = context.provider().await?;
         let found = provider.list(filter).await?;

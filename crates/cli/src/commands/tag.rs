@@ -40,7 +40,7 @@ impl Tag {
         })?;
         let id = SandboxId::new(self.id);
         if self.clear || !self.tags.is_empty() {
-            tags.set(&id, value::distinct(&self.tags).map_err(Failure::invalid)?).await?;
+            tags.set(&id, value::distinct(&self.tags)?).await?;
         }
         let now = tags.get(&id).await?;
         if self.json {
