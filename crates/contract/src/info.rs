@@ -16,6 +16,8 @@ pub enum SandboxState {
     Running,
     /// Held by `pause`.
     Paused,
+    /// Its end was begun and is not over: something in it still runs, or waits for a device or file system.
+    Ending,
     /// Ended, or unknown to the provider.
     Terminated,
 }
@@ -27,6 +29,7 @@ impl SandboxState {
             Self::Starting => "starting",
             Self::Running => "running",
             Self::Paused => "paused",
+            Self::Ending => "ending",
             Self::Terminated => "terminated",
         }
     }

@@ -98,7 +98,7 @@ fn joined<T>(result: Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
 }
 
 impl Engine {
-    /// Opens (or makes) a store, and finishes or undoes what a crashed process left half done.
+    /// Opens (or makes) a store. What a crashed process left half done is finished or undone by who uses it, and by [`Self::gc`].
     ///
     /// # Errors
     /// `Unsupported` when a newer version has laid the store out; `PermissionDenied` and `ResourceExhausted` as the file system says.
@@ -112,12 +112,6 @@ impl Engine {
                 host: Mutex::default(),
                 pulls: Pulls::default(),
             };
-            for row in inner.store.living_sandboxes()? {
-                lifecycle::settle::settle(&inner, row)?;
-            }
-            inner.store.empty_trash()?;
-            image::gc::sweep(&inner)?;
-            crate::volume::sweep(&inner)?;
             Ok(Self(Arc::new(inner)))
         };
         joined(tokio::task::spawn_blocking(open).await)
@@ -253,6 +247,30 @@ impl Engine {
     pub async fn set_tags(&self, id: &SandboxId, tags: BTreeMap<String, String>) -> Result<()> {
         let id = id.clone();
         self.blocking(move |inner| inner.set_tags(&id, &tags)).await
+    }
+
+    /// Takes a living sandbox that another call made for one's own, as a repeated request does: from then on [`Self::take_back`] by that
+    /// call, and the undoing of its creation, leave it alone. `None` when it has ended or its end was begun.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown one.
+    pub async fn adopt(&self, id: &SandboxId) -> Result<Option<SandboxInfo>> {
+        let id = id.clone();
+        self.blocking(move |inner| {
+            let adopted = inner.store.adopt(&id, crate::id::random_birth())?;
+            let info = inner.store.sandbox_row(&id)?.info;
+            Ok(adopted.then_some(info))
+        })
+        .await
+    }
+
+    /// Ends a sandbox that one's own call has created or adopted, as `info` describes it, unless another call has adopted it since. Goes on when the future
+    /// is dropped.
+    ///
+    /// # Errors
+    /// `Unavailable` when something in it does not die.
+    pub async fn take_back(&self, info: &SandboxInfo) -> Result<()> {
+        lifecycle::terminate::take_back(self, info).await
     }
 
     /// Makes a living sandbox whose owner is gone this process's own, and replaces the free text beside it; says whether it did.
@@ -392,7 +410,7 @@ impl Engine {
     /// `NotFound` for an unknown one.
     pub async fn ports(&self, id: &SandboxId) -> Result<Vec<PublishedPort>> {
         let row = self.row(id).await?;
-        if row.phase() == Phase::Ended {
+        if row.phase == Phase::Ended {
             return Ok(Vec::new());
         }
         self.blocking(move |inner| ports::read(&inner.store.sandbox_dir(&row.info.id))).await

@@ -30,6 +30,12 @@ pub(crate) fn random_trash_name() -> String {
     random(BASE32, 24)
 }
 
+/// Names a call that makes a sandbox; never 0.
+pub(crate) fn random_birth() -> i64 {
+    let bytes = Uuid::new_v4().into_bytes();
+    i64::from_ne_bytes(std::array::from_fn(|at| bytes[at])) | 1
+}
+
 macro_rules! id_type {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*

@@ -127,8 +127,10 @@ pub enum Owner {
 pub enum SandboxState {
     /// Being made by a process that still lives.
     Creating,
-    /// Its agent lives.
+    /// It takes commands.
     Running,
+    /// Its end was begun and is not over: something in it still runs, or waits in the kernel for a device or file system.
+    Ending,
     /// Over, with one final result.
     Ended(SandboxEnd),
 }
@@ -200,6 +202,16 @@ pub struct SandboxInfo {
     pub lifetime: Duration,
     /// Idle time as asked for.
     pub idle_timeout: Option<Duration>,
+    /// Names the call that made or adopted it last, for [`Engine::take_back`](crate::Engine::take_back).
+    pub(crate) birth: i64,
+}
+
+impl SandboxInfo {
+    /// Whether it takes commands, or will once it is created; false from the moment that its end was begun.
+    #[must_use]
+    pub fn is_living(&self) -> bool {
+        matches!(self.state, SandboxState::Creating | SandboxState::Running)
+    }
 }
 
 /// Which sandboxes to list, newest first.

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     id::VolumeId,
     idmap,
-    lifecycle::settle::settle,
+    lifecycle::settle::TEARDOWN,
 };
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -191,7 +191,7 @@ fn remove(inner: &Inner, id: &VolumeId) -> Result<u64> {
     // One that ended unnoticed has no volume any more.
     for row in inner.store.living_sandboxes()? {
         if row.info.volumes.iter().any(|mount| mount.volume == *id) {
-            settle(inner, row)?;
+            inner.settled(row, TEARDOWN);
         }
     }
     inner.store.doom_volume(id)?;
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_crash_at_any_point_is_finished_by_the_next_user() {
+    async fn a_crash_at_any_point_is_finished_by_the_next_round() {
         let dir = tempfile::tempdir().unwrap();
         let Some(engine) = engine(dir.path()).await else { return };
         let (kept, going) = (
@@ -270,6 +270,7 @@ mod tests {
         assert_eq!(engine.volume(&going.id).await.unwrap_err().kind(), ErrorKind::NotFound);
         assert_eq!(engine.create_volume(named("b")).await.unwrap().name.as_deref(), Some("b"));
         let again = Engine::open(EngineConfig::new(dir.path())).await.unwrap();
+        again.gc().await.unwrap();
         assert!(!store.volume_dir(&going.id).exists());
         assert_eq!(again.volumes(None).await.unwrap().len(), 2);
     }

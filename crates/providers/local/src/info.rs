@@ -15,6 +15,7 @@ pub(crate) fn sandbox(info: engine::SandboxInfo) -> SandboxInfo {
             (SandboxState::Terminated, Some(sandbox_end(end)), Some(end.at.into()))
         }
         engine::SandboxState::Creating => (SandboxState::Starting, None, None),
+        engine::SandboxState::Ending => (SandboxState::Ending, None, None),
         _ => (SandboxState::Running, None, None),
     };
     SandboxInfo {

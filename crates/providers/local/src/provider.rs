@@ -63,7 +63,8 @@ impl LocalProvider {
         let all = engine.sandboxes(&SandboxFilter::default()).await.map_err(attempt.failed())?;
         let mut ended = Vec::new();
         for sandbox in all.into_iter().filter(|sandbox| pending::is_abandoned(&sandbox.tags)) {
-            engine.terminate(&sandbox.id).await.map_err(attempt.failed())?;
+            // A repetition of the provision may take it over meanwhile.
+            engine.take_back(&sandbox).await.map_err(attempt.failed())?;
             ended.push(SandboxId::new(sandbox.id.as_str()));
         }
         Ok(ended)

@@ -51,10 +51,7 @@ pub(crate) async fn provision(
 pub(crate) async fn require_running(engine: &Engine, attempt: Attempt, id: &SandboxId) -> Result<()> {
     let known = parse(id).ok_or_else(|| attempt.no_sandbox(id))?;
     let found = engine.sandbox(&known).await.map_err(attempt.on(Subject::Sandbox))?;
-    match found.state {
-        engine::SandboxState::Ended(_) => Err(attempt.no_sandbox(id)),
-        _ => Ok(()),
-    }
+    if found.is_living() { Ok(()) } else { Err(attempt.no_sandbox(id)) }
 }
 
 fn check_architecture(attempt: Attempt, spec: &ProvisionSpec) -> Result<()> {
@@ -172,27 +169,37 @@ impl Plan {
                 Error::new(ErrorKind::AlreadyExists, self.attempt.0, message).with_subject(Subject::Name);
             return Err(error.with_context("sandbox", &found.id).with_hint("use a new key for another spec"));
         }
-        if pending::is_pending(&found.tags) {
-            return self.finish(provider, found).await.map(Some);
+        if ended.is_some() {
+            return Ok(Some(info::sandbox(found)));
         }
-        Ok(Some(info::sandbox(found)))
+        match provider.engine.adopt(&found.id).await.map_err(self.attempt.failed())? {
+            Some(ours) if pending::is_pending(&ours.tags) => self.finish(provider, ours).await.map(Some),
+            Some(ours) => Ok(Some(info::sandbox(ours))),
+            // Its end was begun since the look at it.
+            None => Box::pin(self.adopt(provider, found)).await,
+        }
     }
 
-    /// Waits while another process makes the sandbox.
+    /// Waits while another process makes or ends the sandbox.
     async fn settled(&self, engine: &Engine, mut found: engine::SandboxInfo) -> Result<engine::SandboxInfo> {
-        while found.state == engine::SandboxState::Creating {
-            tokio::time::sleep(LOOK_AGAIN).await;
+        loop {
             found = engine.sandbox(&found.id).await.map_err(self.attempt.failed())?;
+            if !matches!(found.state, engine::SandboxState::Creating | engine::SandboxState::Ending) {
+                return Ok(found);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
-        Ok(found)
     }
 
     /// Makes a sandbox whose owner is gone this process's own, where the spec wants it to belong to one: the next `gc` would end it.
     async fn owned(&self, engine: &Engine, found: engine::SandboxInfo) -> Result<engine::SandboxInfo> {
         let mut note = Note::read(&found.note);
         let orphan = note.owner.as_ref().is_some_and(|owner| !owner::is_alive(owner));
-        let living = !matches!(found.state, engine::SandboxState::Ended(_));
-        if !(orphan && living && self.spec.attachment == Attachment::Bound && note.spec == self.digest) {
+        if !(orphan
+            && found.is_living()
+            && self.spec.attachment == Attachment::Bound
+            && note.spec == self.digest)
+        {
             return Ok(found);
         }
         note.owner = owner::this_process();
@@ -216,7 +223,7 @@ impl Plan {
         if !self.has_steps() {
             return Ok(info::sandbox(made));
         }
-        let guard = Undo::new(&provider.engine, &made.id);
+        let guard = Undo::new(&provider.engine, &made);
         let outcome = self.set_up(provider, &made).await;
         if let Err(error) = outcome {
             guard.undo_now().await;
@@ -320,25 +327,25 @@ fn environment(spec: &ProvisionSpec) -> Vec<(String, String)> {
     all.flat_map(|env| env.iter()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Ends a sandbox when the provision that made it does not come to its end.
+/// Ends a sandbox when the provision that made it does not come to its end, unless a repetition of it has taken the sandbox over.
 struct Undo {
     engine: Engine,
-    id: Option<engine::SandboxId>,
+    made: Option<engine::SandboxInfo>,
 }
 
 impl Undo {
-    fn new(engine: &Engine, id: &engine::SandboxId) -> Self {
-        Self { engine: engine.clone(), id: Some(id.clone()) }
+    fn new(engine: &Engine, made: &engine::SandboxInfo) -> Self {
+        Self { engine: engine.clone(), made: Some(made.clone()) }
     }
 
     fn disarm(mut self) {
-        self.id = None;
+        self.made = None;
     }
 
     /// Ends it before the error is reported. What cannot be ended now is ended by `gc`, by its mark.
     async fn undo_now(self) {
-        if let Some(id) = &self.id
-            && self.engine.terminate(id).await.is_ok()
+        if let Some(made) = &self.made
+            && self.engine.take_back(made).await.is_ok()
         {
             self.disarm();
         }
@@ -347,10 +354,10 @@ impl Undo {
 
 impl Drop for Undo {
     fn drop(&mut self) {
-        let Some(id) = self.id.take() else { return };
+        let Some(made) = self.made.take() else { return };
         let engine = self.engine.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            drop(runtime.spawn(async move { engine.terminate(&id).await }));
+            drop(runtime.spawn(async move { engine.take_back(&made).await }));
         }
     }
 }

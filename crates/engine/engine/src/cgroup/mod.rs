@@ -19,6 +19,7 @@ use rustix::{
     fs::{Mode, OFlags},
 };
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -139,7 +140,7 @@ impl Drop for Groups {
     fn drop(&mut self) {
         if !self.kept {
             // The launch has failed already, for a reason that matters more than this one.
-            drop(self.place.remove());
+            drop(self.place.remove(PATIENCE));
         }
     }
 }
@@ -178,21 +179,36 @@ impl Place {
         self.hierarchies.v1(controller).map(|root| root.join(&self.group))
     }
 
-    /// Kills what is left and removes the groups, and those of the store when they are empty then.
-    fn remove(&self) -> Result<()> {
-        let roots = self.hierarchies.roots();
-        for root in roots {
+    /// Kills what is left and removes the groups, and those of the store when they are empty then; false when somebody is in one after
+    /// `patience`.
+    fn remove(&self, patience: Duration) -> Result<bool> {
+        let limit = Instant::now() + patience;
+        for root in self.hierarchies.roots() {
             let group = root.join(&self.group);
-            tree::remove(&group, PATIENCE)
+            let removed = tree::remove(&group, limit)
                 .map_err(|e| Error::io(format!("cannot remove the control group {}", group.display()), e))?;
+            if !removed {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Processes in its groups, each once.
+    fn members(&self) -> BTreeSet<u32> {
+        let roots = self.hierarchies.roots();
+        roots.into_iter().flat_map(|root| tree::members(&root.join(&self.group))).collect()
     }
 }
 
-/// Removes the groups of a sandbox, and kills what is in them. Missing ones are no error.
-pub(crate) fn remove(store: &str, sandbox: &str) -> Result<()> {
-    Place::of(store, sandbox)?.remove()
+/// Removes the groups of a sandbox, and kills what is in them; false when somebody is in one after `patience`. Missing ones are no error.
+pub(crate) fn remove(store: &str, sandbox: &str, patience: Duration) -> Result<bool> {
+    Place::of(store, sandbox)?.remove(patience)
+}
+
+/// The processes in the groups of a sandbox.
+pub(crate) fn members(store: &str, sandbox: &str) -> Result<BTreeSet<u32>> {
+    Ok(Place::of(store, sandbox)?.members())
 }
 
 /// Stops every command of a sandbox and returns when all stand still. `Unsupported` without cgroup v2.

@@ -98,6 +98,6 @@ fn a_failed_launch_leaves_no_group() {
     thaw(&store, "sandbox").unwrap();
     drop(groups);
     assert!(places.iter().all(|place| !place.parent().unwrap().exists()));
-    remove(&store, "sandbox").unwrap();
+    assert!(remove(&store, "sandbox", Duration::ZERO).unwrap());
     thaw(&store, "sandbox").unwrap();
 }

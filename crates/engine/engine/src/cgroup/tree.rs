@@ -49,17 +49,17 @@ pub(super) fn delegate(root: &Path, group: &Path, files: &[(Controller, &str, St
     Ok(())
 }
 
-/// Kills what is in a group where the hierarchy can, and removes it with the groups below it; then the two above it, if nothing else is in them.
-pub(super) fn remove(group: &Path, patience: Duration) -> io::Result<()> {
+/// Kills what is in a group where the hierarchy can, and removes it with the groups below it; then the two above it, if nothing else is in
+/// them. False when somebody is in it at `limit` still.
+pub(super) fn remove(group: &Path, limit: Instant) -> io::Result<bool> {
     match fs::write(group.join("cgroup.kill"), "1") {
         // v1 has no such file, and an absent group nothing to kill.
         Err(e) if !is_gone(&e) && e.kind() != io::ErrorKind::PermissionDenied => return Err(e),
         _ => {}
     }
-    let start = Instant::now();
     while !remove_once(group)? {
-        if start.elapsed() > patience {
-            return Err(io::ErrorKind::ResourceBusy.into());
+        if Instant::now() >= limit {
+            return Ok(false);
         }
         // Killed processes leave their group within a moment; v1 has no event for it.
         thread::sleep(Duration::from_millis(2));
@@ -68,7 +68,19 @@ pub(super) fn remove(group: &Path, patience: Duration) -> io::Result<()> {
         // Used by others, or gone already.
         drop(fs::remove_dir(above));
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Processes in a group and those below it. What cannot be read has none.
+pub(super) fn members(group: &Path) -> Vec<u32> {
+    let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    let mut members: Vec<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            members.extend(self::members(&entry.path()));
+        }
+    }
+    members
 }
 
 /// True when the group is gone, false when somebody is in it still.

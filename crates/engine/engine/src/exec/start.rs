@@ -10,7 +10,10 @@ use crate::{
     engine::{Engine, Inner},
     error::{Error, ErrorKind, Result},
     id::{ExecId, SandboxId},
-    lifecycle::{plan, settle::settle},
+    lifecycle::{
+        plan,
+        settle::{TEARDOWN, settle},
+    },
     protocol::stage,
     store::{Phase, SandboxRow},
 };
@@ -139,14 +142,14 @@ fn prepare(inner: &Inner, id: &SandboxId, spec: &ExecSpec, main: bool) -> Result
 /// The row of a sandbox that can run commands. Whether its agent lives shows when it is asked; only what must be mended first is.
 fn living(inner: &Inner, id: &SandboxId, main: bool) -> Result<SandboxRow> {
     let row = inner.store.sandbox_row(id)?;
-    if main || (row.phase() == Phase::Running && !row.frozen) {
+    if main || (row.phase == Phase::Running && row.ending.is_none() && !row.frozen) {
         return Ok(row);
     }
     if row.frozen {
         // A command that starts frozen would not answer: the snapshot is waited for, and a dead one's freeze lifted below.
         drop(inner.lock_snapshot(id, FlockOperation::LockShared));
     }
-    let row = settle(inner, row)?;
+    let row = settle(inner, row, TEARDOWN)?;
     row.require_running()?;
     Ok(row)
 }

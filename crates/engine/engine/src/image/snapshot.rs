@@ -64,7 +64,7 @@ fn gone(id: &SandboxId) -> Error {
 /// What the sandbox was made from.
 fn base(inner: &Inner, row: &SandboxRow) -> Result<ImageContent> {
     let id = &row.info.id;
-    match row.phase() {
+    match row.phase {
         Phase::Creating => row.require_running()?,
         Phase::Ended if !row.folder => return Err(gone(id)),
         // Its writable layer was never forced to disk (the overlay is mounted volatile).
@@ -96,7 +96,7 @@ struct Copies {
 /// Copies while nothing in the sandbox runs. It may end meanwhile, which changes no file.
 fn copy(inner: &Inner, id: &SandboxId, sink: &LayerSink, base: &ImageContent) -> Result<Copies> {
     let dir = inner.store.sandbox_dir(id);
-    let frozen = match inner.row(id)?.phase() {
+    let frozen = match inner.row(id)?.phase {
         Phase::Ended => None,
         _ => Some(Frozen::new(inner, id)?),
     };
@@ -125,7 +125,7 @@ impl<'a> Frozen<'a> {
         let frozen = Self { inner, id, armed: true };
         match cgroup::freeze(inner.store.id(), id.as_str()) {
             // One that ended meanwhile is as still as a frozen one.
-            Err(error) if inner.row(id)?.phase() != Phase::Ended => Err(error),
+            Err(error) if inner.row(id)?.phase != Phase::Ended => Err(error),
             _ => Ok(frozen),
         }
     }

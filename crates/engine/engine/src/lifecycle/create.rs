@@ -49,7 +49,7 @@ async fn make(
     listeners: Listeners,
 ) -> Result<(SandboxInfo, Unfinished)> {
     let row = insert(engine, &spec, &image).await?;
-    let unfinished = Unfinished::new(engine, &row.info.id);
+    let unfinished = Unfinished::new(engine, &row);
     match build(engine, spec, image, row, listeners).await {
         Ok(info) => Ok((info, unfinished)),
         Err(error) => Err(undone(error, unfinished.undo().await)),
@@ -130,7 +130,7 @@ fn finish(inner: &crate::engine::Inner, id: &SandboxId, expires: SystemTime) -> 
     if !inner.store.set_running(id, expires)? {
         return Err(Error::new(
             ErrorKind::FailedPrecondition,
-            format!("sandbox {id} was terminated while it was being made"),
+            format!("sandbox {id} was terminated while it was being created"),
         ));
     }
     Ok(inner.store.sandbox_row(id)?.info)

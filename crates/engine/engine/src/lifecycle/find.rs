@@ -4,11 +4,11 @@ use crate::{
     engine::{Engine, Inner},
     error::{Error, ErrorKind, Result},
     id::SandboxId,
-    lifecycle::settle::settle,
-    sandbox::{SandboxFilter, SandboxInfo},
+    lifecycle::settle::{TEARDOWN, settle},
+    sandbox::{SandboxFilter, SandboxInfo, SandboxState},
     store::{Phase, Process, SandboxRow},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Most tags, and longest tag, name, scope, in bytes.
 const MAX_TAGS: usize = 64;
@@ -25,13 +25,13 @@ impl Engine {
 impl Inner {
     /// The row of a sandbox as it is now.
     pub(crate) fn row(&self, id: &SandboxId) -> Result<SandboxRow> {
-        settle(self, self.store.sandbox_row(id)?)
+        settle(self, self.store.sandbox_row(id)?, TEARDOWN)
     }
 
     pub(crate) fn by_name(&self, scope: &str, name: &str, include_ended: bool) -> Result<SandboxInfo> {
         for row in self.store.sandboxes_named(scope, name)? {
-            let Some(row) = self.settled_if_known(row)? else { continue };
-            if include_ended || row.phase() != Phase::Ended {
+            let Some(row) = self.settled(row, Duration::ZERO) else { continue };
+            if include_ended || row.phase != Phase::Ended {
                 return Ok(row.info);
             }
         }
@@ -48,8 +48,8 @@ impl Inner {
             if !filter.tags.iter().all(|(key, value)| row.info.tags.get(key) == Some(value)) {
                 continue;
             }
-            let Some(row) = self.settled_if_known(row)? else { continue };
-            if filter.include_ended || row.phase() != Phase::Ended {
+            let Some(row) = self.settled(row, Duration::ZERO) else { continue };
+            if filter.include_ended || row.phase != Phase::Ended {
                 found.push(row.info);
             }
         }
@@ -86,17 +86,22 @@ impl Inner {
     /// Settles whoever has a name, so that a name is not held by a sandbox that ended unnoticed.
     pub(crate) fn free_name(&self, scope: &str, name: &str) -> Result<()> {
         for row in self.store.sandboxes_named(scope, name)? {
-            self.settled_if_known(row)?;
+            self.settled(row, TEARDOWN);
         }
         Ok(())
     }
 
-    /// A row as it is now; `None` where a creation that failed has taken it back since it was read.
-    fn settled_if_known(&self, row: SandboxRow) -> Result<Option<SandboxRow>> {
-        match settle(self, row) {
-            Ok(row) => Ok(Some(row)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+    /// A row as it is now, for who asks about many: what hinders the end of one is that one's state and nobody's error. `None` where a creation that failed has taken it back since it was read.
+    pub(crate) fn settled(&self, row: SandboxRow, patience: Duration) -> Option<SandboxRow> {
+        let id = row.info.id.clone();
+        match settle(self, row, patience) {
+            Ok(row) => Some(row),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(_) => {
+                let mut row = self.store.sandbox_row(&id).ok()?;
+                row.info.state = SandboxState::Ending;
+                Some(row)
+            }
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::{
     config::GcReport,
-    engine::Engine,
-    error::Result,
+    engine::{Engine, Inner},
+    error::{ErrorKind, Result},
     id::SandboxId,
     image,
-    lifecycle::{remove::remove_folder, settle::settle, terminate::terminate},
+    lifecycle::{remove::remove_folder, settle::TEARDOWN, terminate::end_begun},
+    sandbox::EndReason,
     store::{Phase, SandboxRow},
     volume,
 };
@@ -36,28 +37,40 @@ pub(crate) async fn gc(engine: &Engine) -> Result<GcReport> {
     Ok(report)
 }
 
-/// Ends the living ones whose owner is gone; creations whose creator is gone are ended by the look at them.
+/// Ends the living ones whose owner is gone, and goes on with ends that somebody has begun and left; creations whose creator is gone are
+/// ended by the look at them. One that does not die is left to the next round.
 async fn end_ownerless(engine: &Engine) -> Result<Vec<SandboxId>> {
-    let (mut ended, ownerless) = engine
-        .blocking(|inner| {
-            let (mut ended, mut ownerless) = (Vec::new(), Vec::new());
-            for row in inner.store.living_sandboxes()? {
-                let creating = row.phase() == Phase::Creating;
-                let row = settle(inner, row)?;
-                match row.phase() {
-                    Phase::Running if is_ownerless(&row) => ownerless.push(row.info.id),
-                    Phase::Ended if creating => ended.push(row.info.id),
-                    _ => {}
-                }
-            }
-            Ok((ended, ownerless))
-        })
-        .await?;
-    for id in ownerless {
-        terminate(engine, &id).await?;
+    let (mut ended, begun) = engine.blocking(begin_ends).await?;
+    for row in begun {
+        let id = row.info.id.clone();
+        match end_begun(engine, row).await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {}
+            result => drop(result?),
+        }
         ended.push(id);
     }
     Ok(ended)
+}
+
+/// Begins the ends of those whose owner is gone; says which creations were undone, and which ends are to be gone on with.
+fn begin_ends(inner: &Inner) -> Result<(Vec<SandboxId>, Vec<SandboxRow>)> {
+    let (mut ended, mut begun) = (Vec::new(), Vec::new());
+    for row in inner.store.living_sandboxes()? {
+        let creating = row.phase == Phase::Creating;
+        let Some(row) = inner.settled(row, TEARDOWN) else { continue };
+        match row.phase {
+            Phase::Ended if creating => ended.push(row.info.id),
+            Phase::Running if row.ending.is_some() => begun.push(row),
+            // Its owner may have changed since the row was read: judged and written at once.
+            Phase::Running
+                if is_ownerless(&row) && inner.store.begin_end_of(&row, EndReason::Terminated)? =>
+            {
+                begun.push(row);
+            }
+            _ => {}
+        }
+    }
+    Ok((ended, begun))
 }
 
 fn is_ownerless(row: &SandboxRow) -> bool {

@@ -7,11 +7,11 @@ use super::{
 use crate::{
     engine::Inner,
     error::{Error, Result},
-    id::SandboxId,
+    id::{self, SandboxId},
     launch::LaunchPlan,
     ports::{self, Listeners},
     sandbox::{Limits, Owner, SandboxInfo, SandboxSpec, SandboxState},
-    store::{Folder, ImageRow, Process, SandboxRow},
+    store::{Folder, ImageRow, Phase, Process, SandboxRow},
 };
 use std::{
     path::PathBuf,
@@ -131,8 +131,19 @@ pub(crate) fn row(spec: &SandboxSpec, image: &ImageRow) -> Result<SandboxRow> {
         note: spec.note.clone(),
         lifetime: spec.lifetime.unwrap_or(LIFETIME),
         idle_timeout: spec.idle_timeout,
+        birth: id::random_birth(),
     };
-    Ok(SandboxRow { info, creator, owner, agent: None, doomed: false, frozen: false, folder: true })
+    let (agent, ending) = (None, None);
+    Ok(SandboxRow {
+        info,
+        phase: Phase::Creating,
+        creator,
+        owner,
+        agent,
+        ending,
+        frozen: false,
+        folder: true,
+    })
 }
 
 /// What the launch needs.

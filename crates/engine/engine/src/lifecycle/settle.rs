@@ -19,62 +19,92 @@ use std::{
     io::Read,
     os::fd::OwnedFd,
     path::Path,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
-/// Longest wait for the kernel to take apart what a dead agent leaves.
-const TEARDOWN: Duration = Duration::from_secs(20);
+/// Longest wait for the kernel to take apart what a dead agent leaves, by whoever asks for one sandbox.
+pub(crate) const TEARDOWN: Duration = Duration::from_millis(500);
 
 /// Returns `row` as it is now: an end that nobody has recorded is recorded, a creation whose creator is gone is undone, a freeze
-/// whose snapshot is gone is lifted. Cheap for one that lives: one lock is tested.
-pub(crate) fn settle(inner: &Inner, row: SandboxRow) -> Result<SandboxRow> {
-    match row.phase() {
-        Phase::Ended => Ok(row),
-        Phase::Creating if !row.creator.is_gone() => Ok(row),
-        Phase::Creating => end(inner, row, EndReason::Failed),
-        Phase::Running if store::is_locked(&inner.store.sandbox_dir(&row.info.id))? => {
-            thaw_if_left(inner, &row)?;
-            Ok(row)
-        }
-        Phase::Running => {
-            let silent = if row.doomed { EndReason::Terminated } else { EndReason::Lost };
-            end(inner, row, silent)
+/// whose snapshot is gone is lifted. Cheap for one that lives: one lock is tested. One that is not over within `patience` is
+/// described as ending.
+pub(crate) fn settle(inner: &Inner, mut row: SandboxRow, patience: Duration) -> Result<SandboxRow> {
+    loop {
+        let Some(silent) = unrecorded_end(inner, &row)? else { return Ok(row) };
+        match end_judged(inner, &row, silent, patience)? {
+            Some(ended) => return Ok(ended),
+            // It is not what was judged any more: judged anew.
+            None => row = inner.store.sandbox_row(&row.info.id)?,
         }
     }
 }
 
-/// Makes sure that nothing of it runs, and records its end: what its agent recorded, else `silent`.
-pub(crate) fn end(inner: &Inner, row: SandboxRow, silent: EndReason) -> Result<SandboxRow> {
-    let (store, id) = (&inner.store, &row.info.id);
-    kill(inner, &row)?;
-    let dir = store.sandbox_dir(id);
-    let end = read_result(&dir, row.info.created_at)
-        .unwrap_or(SandboxEnd { reason: silent, at: SystemTime::now() });
-    if row.phase() == Phase::Creating {
-        store.discard(&dir)?;
-        store.set_folder_gone(id)?;
+/// Why a row must be ended, unless its agent has recorded why; `None` for one that lives, is being made, or has ended.
+fn unrecorded_end(inner: &Inner, row: &SandboxRow) -> Result<Option<EndReason>> {
+    match row.phase {
+        Phase::Ended => Ok(None),
+        Phase::Creating if row.creator.is_gone() => Ok(Some(row.ending.unwrap_or(EndReason::Failed))),
+        Phase::Creating => Ok(None),
+        Phase::Running if store::is_locked(&inner.store.sandbox_dir(&row.info.id))? => {
+            thaw_if_left(inner, row)?;
+            Ok(None)
+        }
+        Phase::Running => Ok(Some(row.ending.unwrap_or(EndReason::Lost))),
     }
-    store.set_ended(id, &end)?;
-    // Read back: another process may have been first.
+}
+
+/// Ends a sandbox that was judged by its row and describes it; `None` when the row is not what was judged any more, and then nothing was
+/// done. The decision is written before anything is killed, so that no other process can have made something else of it meanwhile.
+pub(crate) fn end_judged(
+    inner: &Inner,
+    judged: &SandboxRow,
+    silent: EndReason,
+    patience: Duration,
+) -> Result<Option<SandboxRow>> {
+    if judged.ending.is_none() && !inner.store.begin_end_of(judged, silent)? {
+        return Ok(None);
+    }
+    finish_end(inner, judged, patience).map(Some)
+}
+
+/// Goes on with an end that was begun: makes sure that nothing runs, and records why it ended. Describes it as ending when something is
+/// left after `patience`.
+pub(crate) fn finish_end(inner: &Inner, row: &SandboxRow, patience: Duration) -> Result<SandboxRow> {
+    let (store, id) = (&inner.store, &row.info.id);
+    if kill(inner, row, patience)? {
+        // Read anew: the reason is the one of who began the end.
+        let silent = store.sandbox_row(id)?.ending.unwrap_or(EndReason::Terminated);
+        let end = read_result(&store.sandbox_dir(id), row.info.created_at)
+            .unwrap_or(SandboxEnd { reason: silent, at: SystemTime::now() });
+        if row.phase == Phase::Creating {
+            store.discard(&store.sandbox_dir(id))?;
+            store.set_folder_gone(id)?;
+        }
+        store.set_ended(id, &end)?;
+    }
     store.sandbox_row(id)
 }
 
-/// Kills the agent and with it everything in its pid namespace, waits until all of it is gone, and removes the control groups.
-pub(crate) fn kill(inner: &Inner, row: &SandboxRow) -> Result<()> {
+/// Kills the agent and with it everything in its pid namespace, waits until all of it is gone, and removes the control groups. False when
+/// something is left after `patience`. Its end must have been begun.
+pub(crate) fn kill(inner: &Inner, row: &SandboxRow, patience: Duration) -> Result<bool> {
     let (store, id) = (&inner.store, row.info.id.as_str());
+    let limit = Instant::now() + patience;
     if let Some(pidfd) = row.agent.map(watch::open_agent).transpose()?.flatten() {
         // One that has ended since cannot be signalled; the wait below sees that.
         let _ = pidfd_send_signal(&pidfd, Signal::KILL);
         // After the kill, so that what was frozen (a v1 freezer holds back even SIGKILL) does not run again before it dies.
         cgroup::thaw(store.id(), id)?;
-        wait_for_exit(&pidfd, TEARDOWN)?;
+        if !wait_for_exit(&pidfd, patience)? {
+            return Ok(false);
+        }
     }
-    cgroup::remove(store.id(), id)
+    cgroup::remove(store.id(), id, limit.saturating_duration_since(Instant::now()))
 }
 
-/// Waits until a process has ended. For PID 1 of a pid namespace that is when every process of it has been reaped
-/// (pid_namespaces(7)), which is later than the release of the locks it held.
-pub(crate) fn wait_for_exit(pidfd: &OwnedFd, limit: Duration) -> Result<()> {
+/// Waits until a process has ended; false when it has not within `limit`. For PID 1 of a pid namespace that is when every process of it
+/// has been reaped (pid_namespaces(7)), which is later than the release of the locks it held.
+pub(crate) fn wait_for_exit(pidfd: &OwnedFd, limit: Duration) -> Result<bool> {
     let timeout = Timespec {
         tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(limit.subsec_nanos()),
@@ -84,13 +114,7 @@ pub(crate) fn wait_for_exit(pidfd: &OwnedFd, limit: Duration) -> Result<()> {
         match poll(&mut fds, Some(&timeout)) {
             Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(Error::io("cannot wait for the agent's end", e)),
-            Ok(0) => {
-                return Err(Error::new(
-                    crate::ErrorKind::Internal,
-                    format!("the agent did not end within {limit:?} of its kill"),
-                ));
-            }
-            Ok(_) => return Ok(()),
+            Ok(ready) => return Ok(ready > 0),
         }
     }
 }
@@ -138,18 +162,14 @@ fn parse_result(bytes: &[u8]) -> Option<(EndReason, SystemTime)> {
 impl SandboxRow {
     /// Refuses what needs a living sandbox.
     pub(crate) fn require_running(&self) -> Result<()> {
-        let id = &self.info.id;
-        match &self.info.state {
-            SandboxState::Running => Ok(()),
-            SandboxState::Creating => Err(Error::new(
-                crate::ErrorKind::FailedPrecondition,
-                format!("sandbox {id} is being made still"),
-            )),
-            SandboxState::Ended(end) => Err(Error::new(
-                crate::ErrorKind::FailedPrecondition,
-                format!("sandbox {id} has ended ({:?})", end.reason),
-            )),
-        }
+        let state = match &self.info.state {
+            SandboxState::Running => return Ok(()),
+            SandboxState::Creating => "is still being created".to_owned(),
+            SandboxState::Ending => "is ending".to_owned(),
+            SandboxState::Ended(end) => format!("has ended ({:?})", end.reason),
+        };
+        let message = format!("sandbox {} {state}", self.info.id);
+        Err(Error::new(crate::ErrorKind::FailedPrecondition, message))
     }
 }
 
@@ -168,6 +188,37 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Engine, EngineConfig, SandboxSpec, store::Process};
+
+    /// The row of a process that has made a sandbox and is gone, as another process read it before the sandbox was ready.
+    fn stale(row: &SandboxRow) -> SandboxRow {
+        let gone = Process::parse("another-boot:1:1:1").unwrap();
+        let mut stale = SandboxRow { phase: Phase::Creating, creator: gone, agent: None, ..row.clone() };
+        stale.info.state = SandboxState::Creating;
+        stale
+    }
+
+    #[tokio::test]
+    async fn what_was_judged_on_an_older_row_is_judged_anew() {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: sandboxes need root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(EngineConfig::new(dir.path())).await.unwrap();
+        let id = engine.create(SandboxSpec::default()).await.unwrap().id;
+        let inner = engine.inner();
+        let row = inner.store.sandbox_row(&id).unwrap();
+        assert_eq!(settle(inner, stale(&row), TEARDOWN).unwrap().info.state, SandboxState::Running);
+        let gone = Process::parse("another-boot:1:1:1");
+        for other in [SandboxRow { owner: gone, ..row.clone() }, SandboxRow { agent: None, ..row.clone() }] {
+            assert!(end_judged(inner, &other, EndReason::Lost, TEARDOWN).unwrap().is_none());
+        }
+        assert!(inner.row(&id).unwrap().require_running().is_ok(), "it lives");
+        let ended = end_judged(inner, &row, EndReason::Lost, Duration::from_secs(20)).unwrap().unwrap();
+        assert_eq!(ended.phase, Phase::Ended);
+        engine.remove(&id).await.unwrap();
+    }
 
     fn record(magic: u32, version: u32, reason: u32, code: i32) -> Vec<u8> {
         let words = [magic, version, reason, code.cast_unsigned()];

@@ -3,23 +3,27 @@
 use crate::{
     engine::{Engine, Inner},
     error::{Error, ErrorKind, Result},
-    id::SandboxId,
     lifecycle::settle,
+    sandbox::EndReason,
+    store::{Phase, SandboxRow},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// Longest wait for what was killed.
+const TEARDOWN: Duration = Duration::from_secs(20);
 
 /// Owns a sandbox that is being made. Dropped before [`Self::keep`], it removes everything of it, row included.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     engine: Engine,
-    id: SandboxId,
+    row: SandboxRow,
     armed: bool,
 }
 
 impl Unfinished {
     /// Takes charge of the sandbox of a row that was just inserted.
-    pub(crate) fn new(engine: &Engine, id: &SandboxId) -> Self {
-        Self { engine: engine.clone(), id: id.clone(), armed: true }
+    pub(crate) fn new(engine: &Engine, row: &SandboxRow) -> Self {
+        Self { engine: engine.clone(), row: row.clone(), armed: true }
     }
 
     /// It is finished and somebody knows of it.
@@ -30,8 +34,8 @@ impl Unfinished {
     /// Removes it now, and says when that fails.
     pub(crate) async fn undo(mut self) -> Result<()> {
         self.armed = false;
-        let id = self.id.clone();
-        self.engine.blocking(move |inner| undo(inner, &id)).await
+        let row = self.row.clone();
+        self.engine.blocking(move |inner| undo(inner, &row)).await
     }
 }
 
@@ -40,21 +44,38 @@ impl Drop for Unfinished {
         if !self.armed {
             return;
         }
-        let (inner, id) = (Arc::clone(self.engine.inner()), self.id.clone());
+        let (inner, row) = (Arc::clone(self.engine.inner()), self.row.clone());
         // A thread of its own: a drop must not block, and the runtime may be shutting down. Where none can be had, or this process
         // ends first, `gc` or the next user of the store finds the row.
         let thread = std::thread::Builder::new().name("lattice-undo".to_owned());
-        drop(thread.spawn(move || drop(undo(&inner, &id))));
+        drop(thread.spawn(move || drop(undo(&inner, &row))));
     }
 }
 
-fn undo(inner: &Inner, id: &SandboxId) -> Result<()> {
-    let row = match inner.store.sandbox_row(id) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        row => row?,
-    };
-    inner.store.set_doomed(id)?;
-    settle::kill(inner, &row)?;
+/// Takes back what the call that made `made` has done, unless another call has adopted it since.
+fn undo(inner: &Inner, made: &SandboxRow) -> Result<()> {
+    let id = &made.info.id;
+    loop {
+        let now = match inner.store.sandbox_row(id) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            row => row?,
+        };
+        if now.info.birth != made.info.birth || now.phase == Phase::Ended {
+            return Ok(());
+        }
+        if now.ending.is_some() || inner.store.begin_end_of(&now, EndReason::Failed)? {
+            return remove(inner, &now);
+        }
+    }
+}
+
+/// Removes one whose end was begun, row and all. Where something in it does not die, its row stays, as one that is ending.
+fn remove(inner: &Inner, row: &SandboxRow) -> Result<()> {
+    let id = &row.info.id;
+    if !settle::kill(inner, row, TEARDOWN)? {
+        let message = format!("what was started in sandbox {id} does not die");
+        return Err(Error::new(ErrorKind::Unavailable, message));
+    }
     inner.store.discard(&inner.store.sandbox_dir(id))?;
     inner.store.delete_sandbox(id)
 }

@@ -25,7 +25,7 @@ pub(crate) async fn wait(engine: &Engine, id: &SandboxId, timeout: Option<Durati
 async fn until_ended(engine: &Engine, id: &SandboxId) -> Result<SandboxInfo> {
     loop {
         let row = engine.row(id).await?;
-        if row.phase() == Phase::Ended {
+        if row.phase == Phase::Ended {
             return Ok(row.info);
         }
         Over::watch(engine.inner(), &row)?.happened().await;

@@ -14,7 +14,7 @@ mod volumes;
 
 pub(crate) use folder::{Folder, is_locked};
 pub(crate) use images::{ImageContent, ImageRow};
-pub(crate) use process::{Process, start_time};
+pub(crate) use process::{Process, describe_process, start_time};
 pub(crate) use sandboxes::{Agent, Phase, SandboxRow};
 pub(crate) use trash::disk_usage;
 

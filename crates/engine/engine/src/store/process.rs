@@ -63,6 +63,14 @@ pub(crate) fn start_time(pid: u32) -> Option<u64> {
     parse_start_time(&stat)
 }
 
+/// A process for who must find out what holds it: number, name, and state letter (proc_pid_stat(5)). `None` when it is gone.
+pub(crate) fn describe_process(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+    let state = rest.chars().next()?;
+    Some(format!("process {pid} {name:?} in state {state}"))
+}
+
 fn parse_start_time(stat: &str) -> Option<u64> {
     // The command name, in parentheses, may hold spaces and parentheses of its own.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');

@@ -1,6 +1,6 @@
 //! How a sandbox's row is read and written.
 
-use super::{Agent, Process, SandboxRow};
+use super::{Agent, Phase, Process, SandboxRow};
 use crate::{
     clock,
     id::{ImageId, SandboxId},
@@ -11,10 +11,11 @@ use rusqlite::Row;
 pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<SandboxRow> {
     Ok(SandboxRow {
         info: read_info(row)?,
+        phase: read_phase(row)?,
+        ending: read_ending(row)?,
         creator: read_process(row, "creator")?.ok_or(rusqlite::Error::InvalidQuery)?,
         owner: read_process(row, "owner")?,
         agent: read_agent(row)?,
-        doomed: row.get("doomed")?,
         frozen: row.get("frozen")?,
         folder: row.get("folder")?,
     })
@@ -44,17 +45,36 @@ fn read_info(row: &Row<'_>) -> rusqlite::Result<SandboxInfo> {
         note: row.get("note")?,
         lifetime: clock::from_ms(row.get("lifetime_ms")?),
         idle_timeout: row.get::<_, Option<i64>>("idle_ms")?.map(clock::from_ms),
+        birth: row.get("birth")?,
     })
 }
 
 fn read_state(row: &Row<'_>) -> rusqlite::Result<SandboxState> {
     Ok(match row.get::<_, i64>("state")? {
-        0 => SandboxState::Creating,
-        1 => SandboxState::Running,
-        _ => SandboxState::Ended(SandboxEnd {
+        2 => SandboxState::Ended(SandboxEnd {
             reason: decode_reason(row.get("end_reason")?, row.get("end_code")?),
             at: clock::from_ns(row.get("ended_ns")?),
         }),
+        _ if row.get("doomed")? => SandboxState::Ending,
+        0 => SandboxState::Creating,
+        _ => SandboxState::Running,
+    })
+}
+
+/// Why one is being ended; rows of older versions do not say.
+fn read_ending(row: &Row<'_>) -> rusqlite::Result<Option<EndReason>> {
+    if !row.get::<_, bool>("doomed")? {
+        return Ok(None);
+    }
+    let reason: Option<i64> = row.get("end_reason")?;
+    Ok(Some(reason.map_or(EndReason::Terminated, |reason| decode_reason(reason, 0))))
+}
+
+fn read_phase(row: &Row<'_>) -> rusqlite::Result<Phase> {
+    Ok(match row.get::<_, i64>("state")? {
+        0 => Phase::Creating,
+        1 => Phase::Running,
+        _ => Phase::Ended,
     })
 }
 

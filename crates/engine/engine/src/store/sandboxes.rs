@@ -8,12 +8,12 @@ use crate::{
     clock,
     error::{Error, ErrorKind, Result},
     id::SandboxId,
-    sandbox::{SandboxEnd, SandboxInfo, SandboxState},
+    sandbox::{EndReason, SandboxEnd, SandboxInfo},
 };
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 use std::{collections::BTreeMap, time::SystemTime};
 
-/// Where in its life a sandbox is.
+/// How far a sandbox got in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Creating,
@@ -32,29 +32,21 @@ pub(crate) struct Agent {
 #[derive(Clone, Debug)]
 pub(crate) struct SandboxRow {
     pub(crate) info: SandboxInfo,
+    /// How far it got.
+    pub(crate) phase: Phase,
     pub(crate) creator: Process,
     pub(crate) owner: Option<Process>,
     pub(crate) agent: Option<Agent>,
-    /// Somebody asked for its end.
-    pub(crate) doomed: bool,
+    /// Its end was begun, which is never taken back: why, where its agent records nothing else.
+    pub(crate) ending: Option<EndReason>,
     /// A snapshot may hold it frozen.
     pub(crate) frozen: bool,
     /// Its folder exists.
     pub(crate) folder: bool,
 }
 
-impl SandboxRow {
-    pub(crate) fn phase(&self) -> Phase {
-        match self.info.state {
-            SandboxState::Creating => Phase::Creating,
-            SandboxState::Running => Phase::Running,
-            SandboxState::Ended(_) => Phase::Ended,
-        }
-    }
-}
-
 const COLUMNS: &str = "id, state, image, image_name, created_ns, expires_ns, command, memory_bytes, milli_cpus, pids, name, scope, \
-    tags, note, lifetime_ms, idle_ms, creator, owner, agent_pid, agent_start, doomed, frozen, folder, end_reason, end_code, ended_ns, volumes";
+    tags, note, lifetime_ms, idle_ms, creator, owner, agent_pid, agent_start, doomed, frozen, folder, end_reason, end_code, ended_ns, volumes, birth";
 
 impl Store {
     /// Adds a row in phase creating and gives it its time of creation, which no other row has. `AlreadyExists` for a known id or a
@@ -119,10 +111,9 @@ impl Store {
 
     /// Notes the agent's process.
     pub(crate) fn set_agent(&self, id: &SandboxId, agent: Agent) -> Result<()> {
-        let start = i64::try_from(agent.start).unwrap_or(i64::MAX);
         self.change(
             "UPDATE sandboxes SET agent_pid = ?2, agent_start = ?3 WHERE id = ?1",
-            params![id.as_str(), agent.pid, start],
+            params![id.as_str(), agent.pid, signed(agent.start)],
         )?;
         Ok(())
     }
@@ -134,10 +125,40 @@ impl Store {
         self.change(sql, params![id.as_str(), clock::to_ns(expires)])
     }
 
-    /// Notes that its end was asked for.
-    pub(crate) fn set_doomed(&self, id: &SandboxId) -> Result<()> {
-        self.change("UPDATE sandboxes SET doomed = 1 WHERE id = ?1 AND state < 2", params![id.as_str()])?;
+    /// Begins the end of one that somebody asked for by its id, whatever it is doing; the first reason stays.
+    pub(crate) fn begin_end(&self, id: &SandboxId, reason: EndReason) -> Result<()> {
+        let sql = "UPDATE sandboxes SET doomed = 1, end_reason = COALESCE(end_reason, ?2) WHERE id = ?1 AND state < 2";
+        self.change(sql, params![id.as_str(), encode_reason(reason).0])?;
         Ok(())
+    }
+
+    /// Begins the end of one that was judged by its row; false when the row is not what was judged any more.
+    pub(crate) fn begin_end_of(&self, judged: &SandboxRow, reason: EndReason) -> Result<bool> {
+        let sql = "UPDATE sandboxes SET doomed = 1, end_reason = COALESCE(end_reason, :reason) WHERE id = :id AND state = :state \
+            AND birth = :birth AND creator = :creator AND owner IS :owner AND agent_pid IS :pid AND agent_start IS :start";
+        let state = match judged.phase {
+            Phase::Creating => 0,
+            Phase::Running => 1,
+            Phase::Ended => return Ok(false),
+        };
+        let named = named_params! {
+            ":reason": encode_reason(reason).0,
+            ":id": judged.info.id.as_str(),
+            ":state": state,
+            ":birth": judged.info.birth,
+            ":creator": judged.creator.to_text(),
+            ":owner": judged.owner.as_ref().map(Process::to_text),
+            ":pid": judged.agent.map(|agent| agent.pid),
+            ":start": judged.agent.map(|agent| signed(agent.start)),
+        };
+        self.change(sql, named)
+    }
+
+    /// Makes a living one that another call made the one of call `birth`: the other does not take it back any more. False when its end was
+    /// begun.
+    pub(crate) fn adopt(&self, id: &SandboxId, birth: i64) -> Result<bool> {
+        let sql = "UPDATE sandboxes SET birth = ?2 WHERE id = ?1 AND state < 2 AND doomed = 0";
+        self.change(sql, params![id.as_str(), birth])
     }
 
     /// Notes that a snapshot freezes it, or that it is thawed.
@@ -146,10 +167,11 @@ impl Store {
         Ok(())
     }
 
-    /// Records its end, the first time only.
+    /// Records the end of one whose end was begun, the first time only.
     pub(crate) fn set_ended(&self, id: &SandboxId, end: &SandboxEnd) -> Result<bool> {
         let (reason, code) = encode_reason(end.reason);
-        let sql = "UPDATE sandboxes SET state = 2, end_reason = ?2, end_code = ?3, ended_ns = ?4, frozen = 0 WHERE id = ?1 AND state < 2";
+        let sql = "UPDATE sandboxes SET state = 2, end_reason = ?2, end_code = ?3, ended_ns = ?4, frozen = 0 \
+            WHERE id = ?1 AND state < 2 AND doomed = 1";
         self.change(sql, params![id.as_str(), reason, code, clock::to_ns(end.at)])
     }
 
@@ -166,7 +188,7 @@ impl Store {
 
     /// Gives a living one to an owner, with the text beside it, if it still belongs to the other one; false when it does not.
     pub(crate) fn set_owner(&self, id: &SandboxId, from: &Process, to: &Process, note: &str) -> Result<bool> {
-        let sql = "UPDATE sandboxes SET owner = ?3, note = ?4 WHERE id = ?1 AND owner = ?2 AND state < 2";
+        let sql = "UPDATE sandboxes SET owner = ?3, note = ?4 WHERE id = ?1 AND owner = ?2 AND state < 2 AND doomed = 0";
         self.change(sql, params![id.as_str(), from.to_text(), to.to_text(), note])
     }
 
@@ -200,8 +222,8 @@ impl Store {
 fn insert(db: &Connection, row: &SandboxRow, created: i64) -> rusqlite::Result<()> {
     let info = &row.info;
     let sql = "INSERT INTO sandboxes (id, state, image, image_name, created_ns, command, memory_bytes, milli_cpus, pids, name, scope, \
-        tags, note, lifetime_ms, idle_ms, creator, owner, volumes) VALUES (:id, 0, :image, :image_name, :created, :command, :memory, :cpus, \
-        :pids, :name, :scope, :tags, :note, :lifetime, :idle, :creator, :owner, :volumes)";
+        tags, note, lifetime_ms, idle_ms, creator, owner, volumes, birth) VALUES (:id, 0, :image, :image_name, :created, :command, :memory, :cpus, \
+        :pids, :name, :scope, :tags, :note, :lifetime, :idle, :creator, :owner, :volumes, :birth)";
     db.prepare_cached(sql)?.execute(named_params! {
         ":id": info.id.as_str(),
         ":image": info.image.as_str(),
@@ -220,6 +242,7 @@ fn insert(db: &Connection, row: &SandboxRow, created: i64) -> rusqlite::Result<(
         ":creator": row.creator.to_text(),
         ":owner": row.owner.as_ref().map(Process::to_text),
         ":volumes": json(&info.volumes),
+        ":birth": info.birth,
     })?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 use rusqlite::Connection;
 
 /// The newest layout that this code knows. A front brings the two before it up to it.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const V1: &str = "
 CREATE TABLE sandboxes (
@@ -29,7 +29,7 @@ CREATE TABLE sandboxes (
     owner TEXT,
     agent_pid INTEGER,
     agent_start INTEGER,
-    -- 1 when somebody has asked for its end: an agent that dies without a word was then not lost
+    -- 1 when its end was begun, which is never taken back; end_reason then says why, unless the agent has recorded another reason
     doomed INTEGER NOT NULL DEFAULT 0,
     -- 1 while a snapshot may hold it frozen
     frozen INTEGER NOT NULL DEFAULT 0,
@@ -76,8 +76,13 @@ CREATE TABLE volumes (
 CREATE UNIQUE INDEX volume_names ON volumes (scope, name) WHERE name IS NOT NULL AND doomed = 0;
 ";
 
+const V3: &str = "
+-- The call that made or adopted it last, and may take it back
+ALTER TABLE sandboxes ADD COLUMN birth INTEGER NOT NULL DEFAULT 0;
+";
+
 /// What leads from each layout to the next.
-const STEPS: [&str; 2] = [V1, V2];
+const STEPS: [&str; 3] = [V1, V2, V3];
 
 /// Brings a database to [`VERSION`]. The caller holds the store's opening lock.
 pub(super) fn migrate(db: &Connection) -> Result<()> {

@@ -27,6 +27,7 @@ fn front() {
             "exec" => exec_and_hang(&engine).await,
             "create" => create_for_ever(&engine).await,
             "churn" => churn(&engine).await,
+            "make" => make_and_exit(&engine).await,
             "snapshot" => snapshot_for_ever(&engine).await,
             "volumes" => volumes_for_ever(&engine).await,
             other => panic!("no task {other}"),
@@ -80,6 +81,13 @@ async fn churn(engine: &Engine) {
         engine.remove_image(image.id.as_str()).await.unwrap();
     }
     say("done");
+}
+
+async fn make_and_exit(engine: &Engine) {
+    let id = engine.create(SandboxSpec::default()).await.unwrap().id;
+    let exec = engine.exec(&id, command(&["echo", "here"])).await.unwrap();
+    assert_eq!(outcome(engine, &id, &exec).await.ok(), "here\n");
+    say(id.as_str());
 }
 
 async fn snapshot_for_ever(engine: &Engine) {
@@ -178,6 +186,50 @@ async fn processes_share_a_store() {
         assert_eq!(front.hear(), "done");
         assert!(front.child.wait().unwrap().success());
     }
+    store.close().await;
+}
+
+/// Each process makes one and ends, as `lattice create` does: to the others its row looks like that of a creator that died.
+#[tokio::test(flavor = "multi_thread")]
+async fn g5_processes_that_make_and_end_lose_no_sandbox() {
+    const MAKERS: usize = 8;
+    const EACH: usize = 8;
+    let Some(store) = Store::open().await else { return };
+    store.engine.image("host").await.unwrap();
+    let path = store.path();
+    let maker = |path: std::path::PathBuf| {
+        move || {
+            (0..EACH)
+                .map(|_| {
+                    let mut front = Front::start(&path, "make");
+                    let id = SandboxId::parse(&front.hear()).unwrap();
+                    assert!(front.child.wait().unwrap().success());
+                    id
+                })
+                .collect::<Vec<_>>()
+        }
+    };
+    let makers: Vec<_> = (0..MAKERS).map(|_| tokio::task::spawn_blocking(maker(path.clone()))).collect();
+    for made in makers {
+        for id in made.await.unwrap() {
+            assert_eq!(store.engine.sandbox(&id).await.unwrap().state, SandboxState::Running, "{id}");
+            assert_eq!(store.sh(&id, "echo alive").await.ok(), "alive\n");
+        }
+    }
+    assert_eq!(store.engine.sandboxes(&SandboxFilter::default()).await.unwrap().len(), MAKERS * EACH);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_sandbox_that_another_call_adopted_is_not_taken_back() {
+    let Some(store) = Store::open().await else { return };
+    let made = store.sandbox().await;
+    let adopted = store.again().await.adopt(&made.id).await.unwrap().unwrap();
+    store.engine.take_back(&made).await.unwrap();
+    assert_eq!(store.engine.sandbox(&made.id).await.unwrap().state, SandboxState::Running);
+    store.engine.take_back(&adopted).await.unwrap();
+    assert_eq!(reason(&store.engine.sandbox(&made.id).await.unwrap()), EndReason::Terminated);
+    assert!(store.engine.adopt(&made.id).await.unwrap().is_none(), "it has ended");
     store.close().await;
 }
 

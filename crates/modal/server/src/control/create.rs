@@ -137,7 +137,7 @@ impl Making {
     async fn run(self, spec: SandboxSpec) -> Result<SandboxInfo, Status> {
         let info = self.made(spec).await?;
         let Err(status) = reach::attach(&self.shared, &info).await else { return Ok(info) };
-        self.shared.engine.terminate(&info.id).await.map_err(status::from_engine)?;
+        self.shared.engine.take_back(&info).await.map_err(status::from_engine)?;
         self.release().await?;
         Err(status)
     }
@@ -189,11 +189,15 @@ impl Making {
         Ok((ids::sandbox(&id)?, repeated))
     }
 
-    /// The sandbox of an id once it is made; `None` when there is none (any more).
+    /// The sandbox of an id once it is made, taken over from the call that made it; `None` when there is none (any more).
     async fn known(&self, id: &SandboxId) -> Result<Option<SandboxInfo>, Status> {
         loop {
             match self.shared.engine.sandbox(id).await {
                 Ok(info) if info.state == SandboxState::Creating => tokio::time::sleep(LOOK_AGAIN).await,
+                Ok(info) if info.is_living() => {
+                    let ours = self.shared.engine.adopt(id).await.map_err(status::from_engine)?;
+                    return Ok(Some(ours.unwrap_or(info)));
+                }
                 Ok(info) => return Ok(Some(info)),
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(status::from_engine(error)),

@@ -223,8 +223,8 @@ pub(super) async fn set_name(
 /// The sandbox that a command router access is asked for; `FAILED_PRECONDITION` once it has ended.
 pub(super) async fn living(shared: &Shared, id: &SandboxId) -> Result<SandboxInfo, Status> {
     let info = shared.engine.sandbox(id).await.map_err(status::from_engine)?;
-    match info.state {
-        SandboxState::Ended(_) => Err(Status::failed_precondition(format!("sandbox {id} has ended"))),
-        _ => Ok(info),
+    if info.is_living() {
+        return Ok(info);
     }
+    Err(Status::failed_precondition(format!("sandbox {id} has ended")))
 }

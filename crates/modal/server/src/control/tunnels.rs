@@ -30,7 +30,7 @@ pub(super) async fn get(
     let Some(info) = shared.hold(made(shared, &id, limit)).await?? else {
         return Ok(Response::new(SandboxGetTunnelsResponse { result: Some(late()), ..Default::default() }));
     };
-    if matches!(info.state, SandboxState::Ended(_)) && !Note::of(&info).reach.ports.is_empty() {
+    if !info.is_living() && !Note::of(&info).reach.ports.is_empty() {
         return Err(Status::failed_precondition(format!("sandbox {id} has ended")));
     }
     let tunnels = reach::attach(shared, &info).await?.tunnels.clone();

@@ -12,7 +12,7 @@ mod relay;
 pub(crate) use asked::Asked;
 
 use crate::{control::Note, shared::Shared, tls::Acceptors};
-use openlattice_engine::{Engine, ErrorKind, SandboxFilter, SandboxId, SandboxInfo, SandboxState};
+use openlattice_engine::{Engine, ErrorKind, SandboxFilter, SandboxId, SandboxInfo};
 use openlattice_modal_proto::client::TunnelData;
 use std::{
     collections::{HashMap, HashSet},
@@ -114,7 +114,7 @@ impl Reach {
 pub(crate) async fn attach(shared: &Arc<Shared>, info: &SandboxInfo) -> Result<Arc<Reached>, Status> {
     let asked = Note::of(info).reach;
     let (sender, readiness) = watch::channel(Readiness::Waiting);
-    if asked.is_empty() || matches!(info.state, SandboxState::Ended(_)) {
+    if asked.is_empty() || !info.is_living() {
         return Ok(Arc::new(Reached { tunnels: Vec::new(), readiness }));
     }
     let reach = &shared.reach;

@@ -7,7 +7,6 @@ use crate::{
     shared::Shared,
     status,
 };
-use openlattice_engine::SandboxState;
 use openlattice_modal_proto::task_command_router::{
     SandboxWaitUntilReadyTcrRequest, SandboxWaitUntilReadyTcrResponse,
 };
@@ -28,10 +27,10 @@ pub(super) async fn wait(
     }
     let ended = || Status::failed_precondition(format!("sandbox {id} has ended before it was ready"));
     let before = shared.state.ready_at(id.as_str()).await?;
-    let ready_at = match (before, &info.state) {
+    let ready_at = match (before, info.is_living()) {
         (Some(at), _) => at,
-        (None, SandboxState::Ended(_)) => return Err(ended()),
-        (None, _) => {
+        (None, false) => return Err(ended()),
+        (None, true) => {
             let reached = reach::attach(shared, &info).await?;
             let waited = tokio::time::timeout(limit, reached.ready());
             let ready = shared.hold(waited).await?;

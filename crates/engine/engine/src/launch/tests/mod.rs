@@ -200,7 +200,7 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
         poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], None).unwrap();
-        crate::cgroup::remove(&self.store, "sandbox").unwrap();
+        assert!(crate::cgroup::remove(&self.store, "sandbox", Duration::from_secs(10)).unwrap());
     }
 }
 

@@ -11,7 +11,7 @@ mod watch;
 pub(crate) use exec::FileExec;
 
 use crate::shared::Shared;
-use openlattice_engine::{ExecId, SandboxId, SandboxState};
+use openlattice_engine::{ExecId, SandboxId};
 use openlattice_modal_proto::task_command_router::TaskExecStartRequest;
 use operation::Operation;
 use std::{
@@ -126,7 +126,7 @@ pub(super) async fn start(
 ) -> Result<(), Status> {
     let gone = |text: String| Status::not_found(text);
     let info = shared.engine.sandbox(&sandbox).await.map_err(|error| gone(error.to_string()))?;
-    if matches!(info.state, SandboxState::Ended(_)) {
+    if !info.is_living() {
         return Err(gone(format!("sandbox {sandbox} has ended")));
     }
     let operation = match request.command_args.as_slice() {
