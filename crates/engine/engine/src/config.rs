@@ -1,4 +1,4 @@
-//! How a store is opened, and what its clean-up reports.
+//! How a store is opened, and what its clean-up removes and reports.
 
 use crate::id::{ImageId, SandboxId, VolumeId};
 use std::{path::PathBuf, time::Duration};
@@ -11,14 +11,44 @@ pub struct EngineConfig {
     pub state_dir: PathBuf,
     /// Bytes that one output stream of one command may keep, and bytes of input that one command may be given. Default 1 GiB.
     pub output_quota: u64,
-    /// How long `gc` leaves the folder of an ended sandbox, and with it its outputs. Default zero.
-    pub keep_ended: Duration,
+    /// How long the output of an ended command stays readable. Default 1 hour.
+    pub output_retention: Duration,
+    /// Bytes of output of ended commands that the whole store keeps; above it, the output of those that ended first is removed, but none
+    /// before it was there for a minute. Default 1 GiB.
+    pub output_bound: u64,
 }
 
 impl EngineConfig {
     /// Defaults for a store in `state_dir`.
     pub fn new(state_dir: impl Into<PathBuf>) -> Self {
-        Self { state_dir: state_dir.into(), output_quota: 1 << 30, keep_ended: Duration::ZERO }
+        Self {
+            state_dir: state_dir.into(),
+            output_quota: 1 << 30,
+            output_retention: Duration::from_secs(3600),
+            output_bound: 1 << 30,
+        }
+    }
+}
+
+/// What [`gc`](crate::Engine::gc) removes beyond what nobody needs. `Default`: nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GcSpec {
+    /// All that is kept of sandboxes that ended longer ago than this: files, output and result. Zero: of every ended one.
+    pub older: Option<Duration>,
+}
+
+impl GcSpec {
+    /// Removes what is kept of sandboxes that ended longer ago than `age`.
+    #[must_use]
+    pub fn older(age: Duration) -> Self {
+        Self { older: Some(age) }
+    }
+
+    /// Removes what is kept of every ended sandbox.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::older(Duration::ZERO)
     }
 }
 
@@ -28,7 +58,7 @@ impl EngineConfig {
 pub struct GcReport {
     /// Sandboxes ended because their owner or creator is gone.
     pub ended: Vec<SandboxId>,
-    /// Folders of ended sandboxes removed.
+    /// Ended sandboxes of which nothing is left on disk, except perhaps their result.
     pub removed: Vec<SandboxId>,
     /// Images removed (expired, used by nothing).
     pub images: Vec<ImageId>,

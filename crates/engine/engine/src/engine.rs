@@ -2,13 +2,13 @@
 
 use crate::{
     agent::{Connected, Turns},
-    config::{EngineConfig, GcReport},
+    config::{EngineConfig, GcReport, GcSpec},
     error::{Error, ErrorKind, Result},
     exec::{self, ExecSpec, ExecState, OutputReader, OutputStream, StdinState, TerminalSize},
     files::Files,
     id::{ExecId, SandboxId},
     image::{self, ImageInfo, PullSpec, SnapshotSpec, pull::Pulls},
-    lifecycle,
+    lifecycle::{self, tidy::Tidier},
     ports::{self, PublishedPort},
     probe::{self, Probe},
     sandbox::{SandboxFilter, SandboxInfo, SandboxSpec},
@@ -40,6 +40,8 @@ pub(crate) struct Inner {
     pub(crate) host: Mutex<Option<(Instant, String)>>,
     /// Pulls under way.
     pub(crate) pulls: Pulls,
+    /// Cleans up in the background.
+    pub(crate) tidier: Tidier,
 }
 
 impl Inner {
@@ -111,6 +113,7 @@ impl Engine {
                 turns: Turns::default(),
                 host: Mutex::default(),
                 pulls: Pulls::default(),
+                tidier: Tidier::default(),
             };
             Ok(Self(Arc::new(inner)))
         };
@@ -224,7 +227,8 @@ impl Engine {
     }
 
     /// Ends a sandbox: kills everything in it and frees what the kernel holds; the result of one that has ended already is kept. Returns
-    /// when nothing runs any more. Its outputs stay readable until `remove` or `gc`. Goes on when the future is dropped.
+    /// when nothing runs any more. Its files are gone then, unless its spec keeps them; its output stays readable as long as
+    /// [`EngineConfig::output_retention`] says, its result for 7 days. Goes on when the future is dropped.
     ///
     /// # Errors
     /// `NotFound` for an unknown one.
@@ -232,7 +236,7 @@ impl Engine {
         lifecycle::terminate::terminate(self, id).await
     }
 
-    /// Terminates and removes its folder; its result stays known.
+    /// Ends a sandbox and removes all of it: files, output, result, name. Goes on when the future is dropped.
     ///
     /// # Errors
     /// `NotFound` for an unknown one.
@@ -301,12 +305,18 @@ impl Engine {
         image::snapshot::snapshot(self, id, spec).await
     }
 
-    /// Ends what nobody owns any more and removes what nothing uses.
+    /// Ends what nobody owns any more and removes what nothing uses, and what `spec` says besides.
     ///
     /// # Errors
     /// The first failure; what was done by then stays done.
-    pub async fn gc(&self) -> Result<GcReport> {
-        lifecycle::gc::gc(self).await
+    pub async fn gc(&self, spec: GcSpec) -> Result<GcReport> {
+        self.blocking(move |inner| lifecycle::gc::round(inner, &spec)).await
+    }
+
+    /// Does as [`gc`](Self::gc) in the background, on a thread, once a minute at most for the whole store, as long as a clone of this engine
+    /// lives. Every front that people start does it; calling it again changes nothing.
+    pub fn keep_tidy(&self) {
+        Tidier::start(&self.0);
     }
 
     /// Starts a command; returns when the program runs. A dropped future leaves the command of a caller's id running, because a

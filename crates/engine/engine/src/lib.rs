@@ -30,7 +30,7 @@ mod store;
 mod volume;
 mod watch;
 
-pub use config::{EngineConfig, GcReport};
+pub use config::{EngineConfig, GcReport, GcSpec};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use exec::{ExecEnd, ExecSpec, ExecState, OutputReader, OutputStream, StdinState, TerminalSize};

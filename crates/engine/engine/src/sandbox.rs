@@ -34,6 +34,9 @@ pub struct SandboxSpec {
     pub lifetime: Option<Duration>,
     /// Longest time without a running command, an open connection to a published port, and a request.
     pub idle_timeout: Option<Duration>,
+    /// Keep its files when it has ended, so that they can be snapshot then; [`Engine::remove`](crate::Engine::remove) removes them. Without
+    /// it they are gone at its end.
+    pub keep_files: bool,
     /// Network.
     pub network: NetworkMode,
     /// Volumes that appear in it, at most 32. None may lie in another, over the root, or in `/proc`, `/sys` and `/dev`.
@@ -65,6 +68,7 @@ impl Default for SandboxSpec {
             limits: Limits::default(),
             lifetime: None,
             idle_timeout: None,
+            keep_files: false,
             network: NetworkMode::default(),
             volumes: Vec::new(),
             ports: Vec::new(),

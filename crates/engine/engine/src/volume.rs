@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(engine.volume(&going.id).await.unwrap_err().kind(), ErrorKind::NotFound);
         assert_eq!(engine.create_volume(named("b")).await.unwrap().name.as_deref(), Some("b"));
         let again = Engine::open(EngineConfig::new(dir.path())).await.unwrap();
-        again.gc().await.unwrap();
+        again.gc(crate::GcSpec::default()).await.unwrap();
         assert!(!store.volume_dir(&going.id).exists());
         assert_eq!(again.volumes(None).await.unwrap().len(), 2);
     }
@@ -307,7 +307,7 @@ mod tests {
         let kept = engine.create_volume(named("kept")).await.unwrap();
         engine.renew_volume(&renewed.id, Duration::from_secs(600)).await.unwrap();
         engine.renew_volume(&kept.id, Duration::ZERO).await.unwrap();
-        assert_eq!(engine.gc().await.unwrap().volumes, [gone.id]);
+        assert_eq!(engine.gc(crate::GcSpec::default()).await.unwrap().volumes, [gone.id]);
         assert_eq!(engine.volumes(None).await.unwrap().len(), 2);
     }
 }

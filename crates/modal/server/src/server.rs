@@ -129,6 +129,7 @@ impl Server {
         let shared = self.shared.clone();
         let unreached = shared.reach.cut().drop_guard();
         let unbuilt = shared.builds.cut().drop_guard();
+        shared.engine.keep_tidy();
         tokio::spawn(sweep(self.shared.clone(), cut.clone()));
         tokio::spawn(reach::restore(self.shared.clone()));
         let incoming = listener::accept(self.listener, self.tls, stopping.clone(), cut.clone());

@@ -26,7 +26,7 @@ impl LocalConfig {
         Self { state_dir: state_dir.into(), output_quota: None }
     }
 
-    /// Opens the store and builds the provider.
+    /// Opens the store and builds the provider, which cleans the store up in the background as long as it lives.
     ///
     /// # Errors
     /// `PermissionDenied` or `Unsupported` where this machine or user cannot run sandboxes; `Internal` for a damaged
@@ -38,6 +38,7 @@ impl LocalConfig {
         }
         let quota = config.output_quota;
         let engine = Engine::open(config).await.map_err(Attempt("open store").failed())?;
+        engine.keep_tidy();
         Ok(LocalProvider::on(engine, quota))
     }
 }

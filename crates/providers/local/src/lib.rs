@@ -33,6 +33,7 @@ mod owner;
 mod pending;
 mod provider;
 mod provision;
+mod removal;
 mod session;
 mod tags;
 mod volumes;
@@ -42,3 +43,4 @@ pub mod operations {}
 
 pub use config::LocalConfig;
 pub use provider::{LocalProvider, PROVIDER_NAME};
+pub use removal::Removal;

@@ -11,13 +11,14 @@ use openlattice::{
     SandboxId, SandboxInfo, SandboxState, SnapshotKind, SnapshotRef, SnapshotSpec, Subject, Tags, Volumes,
     async_trait,
 };
-use openlattice_engine::{Engine, SandboxFilter};
+use openlattice_engine::{Engine, GcSpec, SandboxFilter};
 
 use crate::capability::capabilities;
 use crate::config::LocalConfig;
 use crate::error::Attempt;
 use crate::files::LocalFiles;
 use crate::network::LocalNetwork;
+use crate::removal::Removal;
 use crate::tags::LocalTags;
 use crate::volumes::LocalVolumes;
 use crate::{exec, info, pending, provision};
@@ -50,7 +51,8 @@ impl LocalProvider {
             .with::<dyn Files>(Arc::new(LocalFiles::new(engine.clone())))
             .with::<dyn Tags>(Arc::new(LocalTags::new(engine.clone())))
             .with::<dyn Network>(Arc::new(network))
-            .with::<dyn Volumes>(Arc::new(LocalVolumes::new(engine.clone())));
+            .with::<dyn Volumes>(Arc::new(LocalVolumes::new(engine.clone())))
+            .with::<Removal>(Arc::new(Removal::new(engine.clone())));
         Self { engine, capabilities, extensions }
     }
 
@@ -206,7 +208,7 @@ impl ComputeProvider for LocalProvider {
     async fn gc(&self) -> Result<GcReport> {
         self.capabilities.check_operation(Operation::Gc)?;
         let mut ended = Self::end_abandoned(&self.engine).await?;
-        let report = self.engine.gc().await.map_err(Attempt("gc").failed())?;
+        let report = self.engine.gc(GcSpec::default()).await.map_err(Attempt("gc").failed())?;
         ended.extend(report.ended.iter().map(|id| SandboxId::new(id.as_str())));
         Ok(GcReport { ended })
     }

@@ -7,6 +7,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     id::{ImageId, SandboxId},
     image::{ImageInfo, SnapshotSpec, import::orphan_expiry},
+    lifecycle::remove::free_files,
     store::{ImageContent, ImageRow, Phase, SandboxRow},
 };
 use openlattice_images::{LayerId, LayerSink, StagedLayer, copy_tree, usr_fingerprint};
@@ -28,13 +29,16 @@ fn take(inner: &Inner, id: &SandboxId, spec: &SnapshotSpec) -> Result<ImageInfo>
     }
     let row = inner.row(id)?;
     let base = base(inner, &row)?;
-    let _only = lock(inner, id)?;
+    let only = lock(inner, id)?;
     if let Some(known) = find_key(inner, id, spec)? {
         return Ok(known);
     }
     let _fresh = layers::keep_fresh_layers(inner)?;
     let sink = layers::sink(inner)?;
     let copies = copy(inner, id, &sink, &base)?;
+    drop(only);
+    // One that has ended meanwhile has kept its files for this copy.
+    drop(inner.row(id).and_then(|row| free_files(inner, &row)));
     let mut content = publish(&sink, base, copies)?;
     if let Some(user) = &spec.user {
         content.user.clone_from(user);
@@ -66,7 +70,7 @@ fn base(inner: &Inner, row: &SandboxRow) -> Result<ImageContent> {
     let id = &row.info.id;
     match row.phase {
         Phase::Creating => row.require_running()?,
-        Phase::Ended if !row.folder => return Err(gone(id)),
+        Phase::Ended if !row.files => return Err(gone(id)),
         // Its writable layer was never forced to disk (the overlay is mounted volatile).
         Phase::Ended if row.creator.before_this_boot() => return Err(gone(id)),
         _ => {}

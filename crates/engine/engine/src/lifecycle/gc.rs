@@ -1,13 +1,16 @@
 //! Ends what nobody owns any more and removes what nothing uses.
 
 use crate::{
-    config::GcReport,
-    engine::{Engine, Inner},
-    error::{ErrorKind, Result},
-    id::SandboxId,
+    config::{GcReport, GcSpec},
+    engine::Inner,
+    error::Result,
     image,
-    lifecycle::{remove::remove_folder, settle::TEARDOWN, terminate::end_begun},
-    sandbox::EndReason,
+    lifecycle::{
+        output,
+        remove::{free_files, remove_all, remove_folder},
+        settle::{TEARDOWN, end_judged},
+    },
+    sandbox::{EndReason, SandboxState},
     store::{Phase, SandboxRow},
     volume,
 };
@@ -17,62 +20,62 @@ use std::time::{Duration, SystemTime};
 const RESULTS: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// One round. What another process removes at the same time is nobody's error.
-pub(crate) async fn gc(engine: &Engine) -> Result<GcReport> {
-    let mut report = GcReport { ended: end_ownerless(engine).await?, ..GcReport::default() };
-    let keep = engine.inner().config.keep_ended;
-    report = engine
-        .blocking(move |inner| {
-            let before = SystemTime::now().checked_sub(keep).unwrap_or(SystemTime::UNIX_EPOCH);
-            for row in inner.store.ended_folders(before)? {
-                report.bytes += remove_folder(inner, &row.info.id)?;
-                report.removed.push(row.info.id);
-            }
-            inner.store.forget_ended(SystemTime::now() - RESULTS)?;
-            inner.store.empty_trash()?;
-            image::gc::collect(inner, &mut report)?;
-            volume::collect(inner, &mut report)?;
-            Ok(report)
-        })
-        .await?;
+pub(crate) fn round(inner: &Inner, spec: &GcSpec) -> Result<GcReport> {
+    let mut report = GcReport::default();
+    end_ownerless(inner, &mut report)?;
+    if let Some(age) = spec.older {
+        for row in inner.store.ended_before(ago(age))? {
+            report.bytes += remove_all(inner, &row.info.id)?;
+            report.removed.push(row.info.id);
+        }
+    }
+    free_ended(inner, &mut report)?;
+    inner.store.forget_ended(ago(RESULTS))?;
+    inner.store.empty_trash()?;
+    image::gc::collect(inner, &mut report)?;
+    volume::collect(inner, &mut report)?;
     Ok(report)
+}
+
+fn ago(age: Duration) -> SystemTime {
+    SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// Ends the living ones whose owner is gone, and goes on with ends that somebody has begun and left; creations whose creator is gone are
 /// ended by the look at them. One that does not die is left to the next round.
-async fn end_ownerless(engine: &Engine) -> Result<Vec<SandboxId>> {
-    let (mut ended, begun) = engine.blocking(begin_ends).await?;
-    for row in begun {
-        let id = row.info.id.clone();
-        match end_begun(engine, row).await {
-            Err(error) if error.kind() == ErrorKind::Unavailable => {}
-            result => drop(result?),
-        }
-        ended.push(id);
-    }
-    Ok(ended)
-}
-
-/// Begins the ends of those whose owner is gone; says which creations were undone, and which ends are to be gone on with.
-fn begin_ends(inner: &Inner) -> Result<(Vec<SandboxId>, Vec<SandboxRow>)> {
-    let (mut ended, mut begun) = (Vec::new(), Vec::new());
+fn end_ownerless(inner: &Inner, report: &mut GcReport) -> Result<()> {
     for row in inner.store.living_sandboxes()? {
         let creating = row.phase == Phase::Creating;
         let Some(row) = inner.settled(row, TEARDOWN) else { continue };
         match row.phase {
-            Phase::Ended if creating => ended.push(row.info.id),
-            Phase::Running if row.ending.is_some() => begun.push(row),
-            // Its owner may have changed since the row was read: judged and written at once.
-            Phase::Running
-                if is_ownerless(&row) && inner.store.begin_end_of(&row, EndReason::Terminated)? =>
-            {
-                begun.push(row);
+            Phase::Ended if creating => report.ended.push(row.info.id),
+            Phase::Running if row.ending.is_some() || is_ownerless(&row) => {
+                // Its owner may have changed since the row was read: judged and written at once.
+                if let Some(ended) = end_judged(inner, &row, EndReason::Terminated, TEARDOWN)? {
+                    drop(free_files(inner, &ended));
+                    report.ended.push(ended.info.id);
+                }
             }
             _ => {}
         }
     }
-    Ok((ended, begun))
+    Ok(())
 }
 
 fn is_ownerless(row: &SandboxRow) -> bool {
     row.owner.as_ref().is_some_and(crate::store::Process::is_gone)
+}
+
+/// Frees what ended sandboxes still have: files that nobody wants to keep, output whose time is over, and with it the folder.
+fn free_ended(inner: &Inner, report: &mut GcReport) -> Result<()> {
+    report.bytes += output::collect(inner)?;
+    let old = ago(inner.config.output_retention);
+    for row in inner.store.ended_before(SystemTime::now())?.into_iter().filter(|row| row.folder) {
+        let over = !row.keep_files && matches!(&row.info.state, SandboxState::Ended(end) if end.at <= old);
+        report.bytes += if over { remove_folder(inner, &row.info.id)? } else { free_files(inner, &row)? };
+        if over {
+            report.removed.push(row.info.id);
+        }
+    }
+    Ok(())
 }

@@ -143,6 +143,8 @@ pub(crate) fn row(spec: &SandboxSpec, image: &ImageRow) -> Result<SandboxRow> {
         ending,
         frozen: false,
         folder: true,
+        files: true,
+        keep_files: spec.keep_files,
     })
 }
 

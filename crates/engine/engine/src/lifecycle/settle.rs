@@ -3,7 +3,8 @@
 use crate::{
     cgroup, clock,
     engine::Inner,
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
+    lifecycle::remove::free_files,
     protocol::{self, reason},
     sandbox::{EndReason, SandboxEnd, SandboxState},
     store::{self, Phase, SandboxRow},
@@ -32,7 +33,11 @@ pub(crate) fn settle(inner: &Inner, mut row: SandboxRow, patience: Duration) -> 
     loop {
         let Some(silent) = unrecorded_end(inner, &row)? else { return Ok(row) };
         match end_judged(inner, &row, silent, patience)? {
-            Some(ended) => return Ok(ended),
+            Some(ended) => {
+                // What hinders it now hinders the next round less.
+                drop(free_files(inner, &ended));
+                return Ok(ended);
+            }
             // It is not what was judged any more: judged anew.
             None => row = inner.store.sandbox_row(&row.info.id)?,
         }
@@ -71,18 +76,32 @@ pub(crate) fn end_judged(
 /// left after `patience`.
 pub(crate) fn finish_end(inner: &Inner, row: &SandboxRow, patience: Duration) -> Result<SandboxRow> {
     let (store, id) = (&inner.store, &row.info.id);
-    if kill(inner, row, patience)? {
-        // Read anew: the reason is the one of who began the end.
-        let silent = store.sandbox_row(id)?.ending.unwrap_or(EndReason::Terminated);
-        let end = read_result(&store.sandbox_dir(id), row.info.created_at)
-            .unwrap_or(SandboxEnd { reason: silent, at: SystemTime::now() });
-        if row.phase == Phase::Creating {
-            store.discard(&store.sandbox_dir(id))?;
-            store.set_folder_gone(id)?;
-        }
-        store.set_ended(id, &end)?;
+    if !kill(inner, row, patience)? {
+        return store.sandbox_row(id);
     }
-    store.sandbox_row(id)
+    let now = match store.sandbox_row(id) {
+        // Somebody was quicker and has removed it as well.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(ended(row, EndReason::Terminated)),
+        now => now?,
+    };
+    let end = read_result(&store.sandbox_dir(id), row.info.created_at)
+        .unwrap_or(SandboxEnd { reason: now.ending.unwrap_or(EndReason::Terminated), at: SystemTime::now() });
+    if row.phase == Phase::Creating {
+        store.discard(&store.sandbox_dir(id))?;
+        store.set_folder_gone(id)?;
+    }
+    store.set_ended(id, &end)?;
+    match store.sandbox_row(id) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(ended(row, end.reason)),
+        now => now,
+    }
+}
+
+/// What is said of one that has ended and is known no more.
+pub(crate) fn ended(row: &SandboxRow, reason: EndReason) -> SandboxRow {
+    let mut row = SandboxRow { phase: Phase::Ended, folder: false, files: false, ..row.clone() };
+    row.info.state = SandboxState::Ended(SandboxEnd { reason, at: SystemTime::now() });
+    row
 }
 
 /// Kills the agent and with it everything in its pid namespace, waits until all of it is gone, and removes the control groups. False when

@@ -6,12 +6,12 @@ use crate::{
     engine::{Engine, Inner},
     error::{Error, ErrorKind, Result},
     id::SandboxId,
-    lifecycle::settle,
+    lifecycle::{remove::free_files, settle},
     protocol::reason,
-    sandbox::{EndReason, SandboxEnd, SandboxInfo, SandboxState},
+    sandbox::{EndReason, SandboxInfo},
     store::{self, Phase, SandboxRow},
 };
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Longest wait for the agent's own end; then it is killed.
 const GRACE: Duration = Duration::from_secs(3);
@@ -22,8 +22,18 @@ const CREATION: Duration = Duration::from_secs(30);
 
 /// Ends a sandbox and returns when nothing of it runs. The work goes on when the future is dropped.
 pub(crate) async fn terminate(engine: &Engine, id: &SandboxId) -> Result<SandboxInfo> {
-    let (engine, id) = (engine.clone(), id.clone());
-    engine.clone().detached(async move { end(&engine, &id).await.map(|row| row.info) }).await
+    let (engine_of_task, engine, id) = (engine.clone(), engine.clone(), id.clone());
+    let end = async move {
+        let row = end(&engine, &id).await?;
+        engine
+            .blocking(move |inner| {
+                // It has ended, whatever hinders this; the next round goes on with it.
+                drop(free_files(inner, &row));
+                Ok(row.info)
+            })
+            .await
+    };
+    engine_of_task.detached(end).await
 }
 
 /// Ends one that nobody has adopted since a call made it.
@@ -50,7 +60,8 @@ pub(crate) async fn take_back(engine: &Engine, made: &SandboxInfo) -> Result<()>
         .await
 }
 
-async fn end(engine: &Engine, id: &SandboxId) -> Result<SandboxRow> {
+/// Ends one and returns its row as it is then; its files are there still.
+pub(super) async fn end(engine: &Engine, id: &SandboxId) -> Result<SandboxRow> {
     let row = engine.row(id).await?;
     if row.phase == Phase::Ended {
         return Ok(row);
@@ -64,7 +75,7 @@ async fn end(engine: &Engine, id: &SandboxId) -> Result<SandboxRow> {
 }
 
 /// Ends one that took commands and whose end was begun: its agent is asked, then killed.
-pub(crate) async fn end_begun(engine: &Engine, row: SandboxRow) -> Result<SandboxRow> {
+async fn end_begun(engine: &Engine, row: SandboxRow) -> Result<SandboxRow> {
     let dir = engine.inner().store.sandbox_dir(&row.info.id);
     // Asked first, so that it records its result; whatever it answers or does not, it is waited for and killed below.
     let asked = tokio::time::timeout(GRACE, async {
@@ -105,7 +116,9 @@ async fn abandon(engine: &Engine, row: SandboxRow) -> Result<SandboxRow> {
         loop {
             match engine.row(&id).await {
                 // Undone, row and all.
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(ended_before_it_ran(row)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    return Ok(settle::ended(&row, EndReason::Terminated));
+                }
                 Ok(now) if now.phase == Phase::Creating => {}
                 now => return now,
             }
@@ -120,10 +133,4 @@ async fn abandon(engine: &Engine, row: SandboxRow) -> Result<SandboxRow> {
             Err(Error::new(ErrorKind::Unavailable, format!("sandbox {id} is still being created: try again")))
         }
     }
-}
-
-fn ended_before_it_ran(mut row: SandboxRow) -> SandboxRow {
-    row.phase = Phase::Ended;
-    row.info.state = SandboxState::Ended(SandboxEnd { reason: EndReason::Terminated, at: SystemTime::now() });
-    row
 }

@@ -23,6 +23,9 @@ const BACKLOG: i32 = 128;
 /// Longest path that a unix address holds, without its NUL (unix(7)).
 const MAX_SOCKET_PATH: usize = 107;
 
+/// The folders of a sandbox that its writable layer is made of, and the place where it is mounted.
+pub(crate) const LAYER_FOLDERS: [&str; 5] = ["upper", "work", "usr-upper", "usr-work", "mnt"];
+
 /// A fresh folder and what of it goes to the agent.
 #[derive(Debug)]
 pub(crate) struct Folder {

@@ -12,7 +12,7 @@ mod schema;
 mod trash;
 mod volumes;
 
-pub(crate) use folder::{Folder, is_locked};
+pub(crate) use folder::{Folder, LAYER_FOLDERS, is_locked};
 pub(crate) use images::{ImageContent, ImageRow};
 pub(crate) use process::{Process, describe_process, start_time};
 pub(crate) use sandboxes::{Agent, Phase, SandboxRow};
@@ -84,9 +84,14 @@ impl Store {
 
     /// Locks one of the store's lock files; the lock lives as long as the file is open. `None` when a non-blocking operation finds
     /// it taken. `layers` is held shared while layers are added that no image refers to yet, exclusively while unused ones are
-    /// removed; `host` while the image `host` is built.
+    /// removed; `host` while the image `host` is built; `sweep` during a round of clean-up in the background.
     pub(crate) fn lock(&self, name: &str, operation: FlockOperation) -> Result<Option<File>> {
-        lock_at(&self.dir.join(format!("{name}.lock")), operation)
+        lock_at(&self.lock_file(name), operation)
+    }
+
+    /// Where a lock file is.
+    pub(crate) fn lock_file(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.lock"))
     }
 
     /// Reads from the database.

@@ -18,6 +18,8 @@ pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<SandboxRow> {
         agent: read_agent(row)?,
         frozen: row.get("frozen")?,
         folder: row.get("folder")?,
+        files: row.get("files")?,
+        keep_files: row.get("keep_files")?,
     })
 }
 

@@ -43,10 +43,14 @@ pub(crate) struct SandboxRow {
     pub(crate) frozen: bool,
     /// Its folder exists.
     pub(crate) folder: bool,
+    /// Its writable layer exists.
+    pub(crate) files: bool,
+    /// That layer is to outlive its end.
+    pub(crate) keep_files: bool,
 }
 
 const COLUMNS: &str = "id, state, image, image_name, created_ns, expires_ns, command, memory_bytes, milli_cpus, pids, name, scope, \
-    tags, note, lifetime_ms, idle_ms, creator, owner, agent_pid, agent_start, doomed, frozen, folder, end_reason, end_code, ended_ns, volumes, birth";
+    tags, note, lifetime_ms, idle_ms, creator, owner, agent_pid, agent_start, doomed, frozen, folder, end_reason, end_code, ended_ns, volumes, birth, files, keep_files";
 
 impl Store {
     /// Adds a row in phase creating and gives it its time of creation, which no other row has. `AlreadyExists` for a known id or a
@@ -99,9 +103,14 @@ impl Store {
         self.select(clause, &[&scope, &before, &ended])
     }
 
-    /// Ended ones whose folder is there still, and that ended at or before a time.
-    pub(crate) fn ended_folders(&self, before: SystemTime) -> Result<Vec<SandboxRow>> {
-        self.select("WHERE state = 2 AND folder = 1 AND ended_ns <= ?1", &[&clock::to_ns(before)])
+    /// Those that ended at or before a time, oldest end first.
+    pub(crate) fn ended_before(&self, before: SystemTime) -> Result<Vec<SandboxRow>> {
+        self.select("WHERE state = 2 AND ended_ns <= ?1 ORDER BY ended_ns", &[&clock::to_ns(before)])
+    }
+
+    /// Those that have a folder.
+    pub(crate) fn with_folder(&self) -> Result<Vec<SandboxRow>> {
+        self.select("WHERE folder = 1", &[])
     }
 
     fn select(&self, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Result<Vec<SandboxRow>> {
@@ -175,9 +184,15 @@ impl Store {
         self.change(sql, params![id.as_str(), reason, code, clock::to_ns(end.at)])
     }
 
-    /// Notes that its folder is gone.
+    /// Notes that its folder is gone, and with it its writable layer.
     pub(crate) fn set_folder_gone(&self, id: &SandboxId) -> Result<()> {
-        self.change("UPDATE sandboxes SET folder = 0 WHERE id = ?1", params![id.as_str()])?;
+        self.change("UPDATE sandboxes SET folder = 0, files = 0 WHERE id = ?1", params![id.as_str()])?;
+        Ok(())
+    }
+
+    /// Notes that its writable layer is gone.
+    pub(crate) fn set_files_gone(&self, id: &SandboxId) -> Result<()> {
+        self.change("UPDATE sandboxes SET files = 0 WHERE id = ?1", params![id.as_str()])?;
         Ok(())
     }
 
@@ -207,6 +222,12 @@ impl Store {
         Ok(())
     }
 
+    /// Forgets one that has ended.
+    pub(crate) fn forget(&self, id: &SandboxId) -> Result<()> {
+        self.change("DELETE FROM sandboxes WHERE id = ?1 AND state = 2", params![id.as_str()])?;
+        Ok(())
+    }
+
     /// Forgets those without a folder that ended before a time.
     pub(crate) fn forget_ended(&self, before: SystemTime) -> Result<()> {
         let sql = "DELETE FROM sandboxes WHERE state = 2 AND folder = 0 AND ended_ns < ?1";
@@ -222,8 +243,8 @@ impl Store {
 fn insert(db: &Connection, row: &SandboxRow, created: i64) -> rusqlite::Result<()> {
     let info = &row.info;
     let sql = "INSERT INTO sandboxes (id, state, image, image_name, created_ns, command, memory_bytes, milli_cpus, pids, name, scope, \
-        tags, note, lifetime_ms, idle_ms, creator, owner, volumes, birth) VALUES (:id, 0, :image, :image_name, :created, :command, :memory, :cpus, \
-        :pids, :name, :scope, :tags, :note, :lifetime, :idle, :creator, :owner, :volumes, :birth)";
+        tags, note, lifetime_ms, idle_ms, creator, owner, volumes, birth, keep_files) VALUES (:id, 0, :image, :image_name, :created, :command, :memory, :cpus, \
+        :pids, :name, :scope, :tags, :note, :lifetime, :idle, :creator, :owner, :volumes, :birth, :keep_files)";
     db.prepare_cached(sql)?.execute(named_params! {
         ":id": info.id.as_str(),
         ":image": info.image.as_str(),
@@ -243,6 +264,7 @@ fn insert(db: &Connection, row: &SandboxRow, created: i64) -> rusqlite::Result<(
         ":owner": row.owner.as_ref().map(Process::to_text),
         ":volumes": json(&info.volumes),
         ":birth": info.birth,
+        ":keep_files": row.keep_files,
     })?;
     Ok(())
 }

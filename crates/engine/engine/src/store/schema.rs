@@ -79,6 +79,10 @@ CREATE UNIQUE INDEX volume_names ON volumes (scope, name) WHERE name IS NOT NULL
 const V3: &str = "
 -- The call that made or adopted it last, and may take it back
 ALTER TABLE sandboxes ADD COLUMN birth INTEGER NOT NULL DEFAULT 0;
+-- 1 while its writable layer exists
+ALTER TABLE sandboxes ADD COLUMN files INTEGER NOT NULL DEFAULT 1;
+-- 1 when that layer is to outlive its end
+ALTER TABLE sandboxes ADD COLUMN keep_files INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// What leads from each layout to the next.

@@ -2,7 +2,7 @@
 
 use crate::support::{Store, able, agent_pid, command, names, outcome, text};
 use openlattice_engine::{
-    EndReason, Engine, EngineConfig, ExecEnd, ExecId, OutputStream, Owner, SandboxFilter, SandboxId,
+    EndReason, Engine, EngineConfig, ExecEnd, ExecId, GcSpec, OutputStream, Owner, SandboxFilter, SandboxId,
     SandboxInfo, SandboxSpec, SandboxState, SnapshotSpec, VolumeMount, VolumeSpec,
 };
 use std::{
@@ -76,7 +76,7 @@ async fn churn(engine: &Engine) {
             .unwrap();
         assert_eq!(outcome(engine, &id, &exec).await.ok(), format!("{n}\n"));
         let image = engine.snapshot(&id, SnapshotSpec::default()).await.unwrap();
-        engine.gc().await.unwrap();
+        engine.gc(GcSpec::default()).await.unwrap();
         engine.remove(&id).await.unwrap();
         engine.remove_image(image.id.as_str()).await.unwrap();
     }
@@ -172,8 +172,8 @@ async fn another_front_goes_on_where_a_killed_one_stopped() {
     let done = outcome(&engine, &id, &exec).await;
     assert_eq!((done.end(), done.stdout.as_str()), (ExecEnd::Exited(5), "1 a\n2 b\n3 c\n"));
     // Its owner is gone.
-    let report = engine.gc().await.unwrap();
-    assert_eq!((report.ended, report.removed), (vec![id.clone()], vec![id.clone()]));
+    let report = engine.gc(GcSpec::default()).await.unwrap();
+    assert_eq!((report.ended, report.removed), (vec![id.clone()], vec![]));
     assert_eq!(reason(&engine.sandbox(&id).await.unwrap()), EndReason::Terminated);
     store.close().await;
 }
@@ -241,7 +241,7 @@ async fn a_creator_killed_anywhere_leaves_nothing_after_gc() {
         front.hear();
         tokio::time::sleep(Duration::from_millis(5 + 7 * round)).await;
         front.kill();
-        store.again().await.gc().await.unwrap();
+        store.again().await.gc(GcSpec::default()).await.unwrap();
         assert!(store.engine.sandboxes(&SandboxFilter::default()).await.unwrap().is_empty());
         assert_eq!(names(&store.path().join("sandboxes")), Vec::<String>::new());
     }
@@ -260,7 +260,7 @@ async fn a_snapshot_killed_midway_leaves_the_sandbox_running() {
         front.kill();
         assert_eq!(store.sh(&id, "echo alive").await.ok(), "alive\n");
     }
-    store.again().await.gc().await.unwrap();
+    store.again().await.gc(GcSpec::default()).await.unwrap();
     let rest: Vec<_> =
         names(&store.path().join("layers")).into_iter().filter(|name| name.starts_with(".tmp")).collect();
     assert!(rest.is_empty(), "{rest:?}");

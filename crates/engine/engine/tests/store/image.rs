@@ -1,7 +1,9 @@
 //! Images: host, import, names, snapshots, removal.
 
 use crate::support::{Store, names};
-use openlattice_engine::{ErrorKind, ImageInfo, SandboxId, SandboxSpec, SnapshotSpec};
+use openlattice_engine::{
+    Engine, EngineConfig, ErrorKind, GcSpec, ImageInfo, SandboxId, SandboxSpec, SnapshotSpec,
+};
 use openlattice_images::testing::{self, ArchiveFormat, LayerBuilder};
 use std::time::Duration;
 
@@ -72,11 +74,16 @@ async fn a_snapshot_stops_a_writer_at_one_moment() {
 }
 
 #[tokio::test]
-async fn an_ended_sandbox_can_be_snapshotted_until_it_is_removed() {
+async fn an_ended_sandbox_that_keeps_its_files_can_be_snapshotted_until_it_is_removed() {
     let Some(store) = Store::open().await else { return };
-    let id = store.sandbox().await.id;
+    let mut spec = SandboxSpec::default();
+    spec.keep_files = true;
+    let id = store.engine.create(spec).await.unwrap().id;
     store.sh(&id, "echo kept > /srv/kept").await.ok();
     store.engine.terminate(&id).await.unwrap();
+    let mut config = EngineConfig::new(store.path());
+    config.output_retention = Duration::ZERO;
+    Engine::open(config).await.unwrap().gc(GcSpec::default()).await.unwrap();
     for _ in 0..2 {
         let image = store.engine.snapshot(&id, SnapshotSpec::default()).await.unwrap();
         let copy = from(&store, &image).await;
@@ -84,7 +91,33 @@ async fn an_ended_sandbox_can_be_snapshotted_until_it_is_removed() {
     }
     store.engine.remove(&id).await.unwrap();
     let error = store.engine.snapshot(&id, SnapshotSpec::default()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn the_files_of_an_ended_sandbox_are_gone() {
+    let Some(store) = Store::open().await else { return };
+    let mut main = SandboxSpec::default();
+    main.command =
+        ["sh", "-c", "head -c 5000000 /dev/zero > /srv/big; echo said"].map(str::to_owned).to_vec();
+    let by_itself = store.engine.create(main).await.unwrap().id;
+    store.engine.wait(&by_itself, None).await.unwrap();
+    let ended = store.sandbox().await.id;
+    store
+        .sh(&ended, "head -c 5000000 /dev/zero > /srv/big; mkdir -p /a/b; ln -s /x /a/b/l; echo said")
+        .await
+        .ok();
+    store.engine.terminate(&ended).await.unwrap();
+    for id in [&by_itself, &ended] {
+        let left = names(&store.path().join("sandboxes").join(id.as_str()));
+        assert!(left.contains(&"execs".to_owned()) && !left.contains(&"upper".to_owned()), "{left:?}");
+        let error = store.engine.snapshot(id, SnapshotSpec::default()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+    }
+    let idle = store.sandbox().await.id;
+    store.engine.terminate(&idle).await.unwrap();
+    assert!(!store.path().join("sandboxes").join(idle.as_str()).exists(), "it has no output to keep");
     store.close().await;
 }
 
@@ -111,14 +144,17 @@ async fn an_expired_image_goes_with_its_layers_when_nothing_uses_it() {
     spec.ttl = Some(Duration::ZERO);
     let image = store.engine.snapshot(&id, spec).await.unwrap();
     let copy = from(&store, &image).await;
-    assert!(store.engine.gc().await.unwrap().images.is_empty(), "an image in use was removed");
+    assert!(
+        store.engine.gc(GcSpec::default()).await.unwrap().images.is_empty(),
+        "an image in use was removed"
+    );
     assert_eq!(
         store.engine.remove_image(image.id.as_str()).await.unwrap_err().kind(),
         ErrorKind::FailedPrecondition
     );
     assert_eq!(store.sh(&copy, "cat /srv/x").await.ok(), "x\n");
     store.engine.terminate(&copy).await.unwrap();
-    assert_eq!(store.engine.gc().await.unwrap().images, std::slice::from_ref(&image.id));
+    assert_eq!(store.engine.gc(GcSpec::default()).await.unwrap().images, std::slice::from_ref(&image.id));
     assert_eq!(store.engine.image(image.id.as_str()).await.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(layers(), before);
     store.close().await;

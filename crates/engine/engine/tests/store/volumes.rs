@@ -2,7 +2,7 @@
 
 use crate::support::{Store, names};
 use openlattice_engine::{
-    ErrorKind, FileKind, SandboxFilter, SandboxInfo, SandboxSpec, SnapshotSpec, VolumeId, VolumeInfo,
+    ErrorKind, FileKind, GcSpec, SandboxFilter, SandboxInfo, SandboxSpec, SnapshotSpec, VolumeId, VolumeInfo,
     VolumeMount, VolumeSpec,
 };
 use std::os::unix::fs::MetadataExt;
@@ -52,7 +52,7 @@ async fn a_volume_outlives_its_sandboxes_and_the_front() {
     store.sh(&first.id, "echo kept > /data/file").await.ok();
     store.engine.remove(&first.id).await.unwrap();
     let front = store.again().await;
-    front.gc().await.unwrap();
+    front.gc(GcSpec::default()).await.unwrap();
     let found = front.volume_by_name("", "kept").await.unwrap();
     let second = sandbox(&store, &[mount(&found, "/data")]).await;
     assert_eq!(store.sh(&second.id, "cat /data/file").await.ok(), "kept\n");
