@@ -21,7 +21,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     }
 }
 
-/// Creation, exec and memory of the engine beside crun and a plain spawn, in the release profile.
+/// Creation, exec and memory of the engine beside crun and a plain spawn, as it is shipped.
 fn engine(workspace: &Workspace, check: bool) -> Result<()> {
     if !clients::is_root() {
         return Err(Failure::new(
@@ -30,7 +30,17 @@ fn engine(workspace: &Workspace, check: bool) -> Result<()> {
     }
     clients::system_program("crun")?;
     let mut cargo = workspace.cargo();
-    cargo.args(["bench", "--quiet", "--package", "openlattice-engine", "--bench", "engine", "--"]);
+    cargo.args([
+        "bench",
+        "--quiet",
+        "--profile",
+        "dist",
+        "--package",
+        "openlattice-engine",
+        "--bench",
+        "engine",
+        "--",
+    ]);
     if check {
         cargo.arg("--check");
     }

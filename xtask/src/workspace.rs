@@ -36,9 +36,9 @@ impl Workspace {
         self.target.join("debug").join(name)
     }
 
-    /// A program that the release profile built.
-    pub(crate) fn released(&self, name: &str) -> PathBuf {
-        self.target.join("release").join(name)
+    /// A program as it is shipped, that the profile `dist` built.
+    pub(crate) fn shipped(&self, name: &str) -> PathBuf {
+        self.target.join("dist").join(name)
     }
 
     /// The same cargo that runs this task, started in the root.

@@ -113,7 +113,7 @@ fn run(
     round: usize,
     rows: &mut Rows,
 ) -> Result<()> {
-    let store = Store::with(workspace.released("lattice"), folder, "bench")?;
+    let store = Store::with(workspace.shipped("lattice"), folder, "bench")?;
     let server = Server::start(&store, "127.0.0.1:0");
     let done = server.and_then(|server| operations(programs, &server, &store, round, rows));
     let removed = store.remove();

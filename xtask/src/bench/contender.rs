@@ -50,14 +50,16 @@ pub(super) struct Found {
 }
 
 impl Programs {
-    /// Builds ours in the release profile and installs the official clients where they are missing.
+    /// Builds ours as it is shipped and installs the official clients where they are missing.
     pub(super) fn prepare(workspace: &Workspace) -> Result<Self> {
         // In one go: apart, each choice of packages has features of its own and compiles the libraries again.
         let packages = ["--package", "openlattice-cli", "--package", "openlattice-modal-client"];
         let targets = ["--bin", "lattice", "--example", "bench_client"];
-        program::run(workspace.cargo().args(["build", "--quiet", "--release"]).args(packages).args(targets))?;
+        program::run(
+            workspace.cargo().args(["build", "--quiet", "--profile", "dist"]).args(packages).args(targets),
+        )?;
         Ok(Self {
-            rust: workspace.released("examples/bench_client"),
+            rust: workspace.shipped("examples/bench_client"),
             scripts: workspace.root().join("tests/bench"),
             python: clients::python(workspace)?,
             npm: clients::javascript(workspace)?,

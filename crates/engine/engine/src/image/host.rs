@@ -54,7 +54,7 @@ pub(crate) fn check_usr(image: &ImageRow) -> Result<()> {
 }
 
 impl Inner {
-    /// What the image `host` is built from, looked at anew after a while: it takes some milliseconds.
+    /// What the image `host` is built from, looked at anew after a while.
     fn host_fingerprint(&self) -> String {
         let mut known = self.host.lock().unwrap_or_else(PoisonError::into_inner);
         match &*known {
