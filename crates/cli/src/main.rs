@@ -14,8 +14,10 @@ mod node_arguments;
 mod output;
 mod providers;
 mod pull;
+mod resolve;
 mod state_dir;
 mod value;
+mod variables;
 
 use std::process::ExitCode;
 

@@ -1,15 +1,18 @@
 //! Writing to the terminal or to whoever reads us.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 
 use crate::failure::{Failure, Result};
 
 /// Writes text to standard output. A reader that is gone ends the program in silence, as it ends other filters.
 pub(crate) fn print(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match Sink::Stdout.write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| Failure::from_io("write to standard output", error)),
+        written => written.map_err(|error| Failure::from_io(Sink::Stdout.action(), error)),
     }
 }
 
@@ -27,7 +30,59 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
 /// Says something on standard error, under our name.
 pub(crate) fn complain(text: &str) {
     // Where nobody listens there is nobody to tell.
-    drop(writeln!(io::stderr(), "lattice: {text}"));
+    drop(Sink::Stderr.write_all(format!("lattice: {text}\n").as_bytes()));
+}
+
+/// One of our two output streams, written to without a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sink {
+    Stdout,
+    Stderr,
+}
+
+impl Sink {
+    /// Writes all of it. A stream that somebody has set non-blocking is waited for.
+    pub(crate) fn write_all(self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stdout => write_all(io::stdout().as_fd(), bytes),
+            Self::Stderr => write_all(io::stderr().as_fd(), bytes),
+        }
+    }
+
+    pub(crate) fn is_terminal(self) -> bool {
+        match self {
+            Self::Stdout => io::stdout().is_terminal(),
+            Self::Stderr => io::stderr().is_terminal(),
+        }
+    }
+
+    /// What a failure of it failed to do.
+    pub(crate) fn action(self) -> &'static str {
+        match self {
+            Self::Stdout => "write to standard output",
+            Self::Stderr => "write to standard error",
+        }
+    }
+}
+
+fn write_all(stream: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(stream, bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait(stream, PollFlags::OUT)?,
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until a non-blocking stream can be used, or has a failure to tell.
+pub(crate) fn wait(stream: BorrowedFd<'_>, what: PollFlags) -> io::Result<()> {
+    match rustix::event::poll(&mut [PollFd::from_borrowed_fd(stream, what)], None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Lays rows out in columns; the first row is the heading.

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use openlattice::{Gpu, GpuType, PortKind, PortSpec, VolumeMount};
+use openlattice::{Gpu, GpuType, VolumeMount};
 
 use crate::failure::Failure;
+
+mod port;
+
+pub(crate) use port::port;
 
 /// Parses `30s`, `500ms`, `5m`, `1.5h` or a plain number of seconds; not zero.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -56,6 +60,11 @@ pub(crate) fn milli_cpus(text: &str) -> Result<u32, String> {
 pub(crate) fn volume(text: &str) -> Result<VolumeMount, String> {
     const WRONG: &str = "write a volume like data:/data or data:/data:ro";
     let (name, place) = text.split_once(':').ok_or(WRONG)?;
+    if name.starts_with(['.', '~']) || name.contains('/') {
+        return Err(
+            "host directories are not mounted: use `lattice cp` or a volume like data:/data".to_owned()
+        );
+    }
     let (path, read_only) = match place.rsplit_once(':') {
         Some((path, "ro")) => (path, true),
         Some((path, "rw")) => (path, false),
@@ -66,6 +75,15 @@ pub(crate) fn volume(text: &str) -> Result<VolumeMount, String> {
         return Err(WRONG.to_owned());
     }
     Ok(VolumeMount { read_only, ..VolumeMount::new(name, path) })
+}
+
+/// Parses a name that every command can take in place of an id, `cp NAME:/path` too.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    let unusable = |c: char| matches!(c, '/' | ':') || c.is_control();
+    if text.is_empty() || text.starts_with('-') || text.trim() != text || text.contains(unusable) {
+        return Err("write a name like web-1: no '/' and ':', no '-' or blank at its start".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// Parses `NAME=VALUE`; the value may be empty and may contain `=`.
@@ -104,19 +122,6 @@ pub(crate) fn gpu(text: &str) -> Result<Gpu, String> {
     Ok(Gpu { gpu_type: Some(read(first)?), count, fallback })
 }
 
-/// Parses `8080`, or `8080:9000` for a chosen port of this machine.
-pub(crate) fn port(text: &str) -> Result<PortSpec, String> {
-    let (inside, outside) =
-        text.split_once(':').map_or((text, None), |(inside, outside)| (inside, Some(outside)));
-    let number = |text: &str| {
-        let number = text.parse().ok().filter(|number| *number > 0 && !text.starts_with('+'));
-        number.ok_or("write a port like 8080, or 8080:9000 for port 9000 of this machine; 1 to 65535")
-    };
-    let mut spec = PortSpec::new(number(inside)?, PortKind::Plain);
-    spec.host_port = outside.map(number).transpose()?;
-    Ok(spec)
-}
-
 /// A finite number of digits with at most one point.
 fn decimal(text: &str) -> Option<f64> {
     let digits = |c: char| c.is_ascii_digit() || c == '.';
@@ -151,11 +156,24 @@ mod tests {
     fn volumes_have_a_name_and_a_path() {
         assert_eq!(volume("data:/data"), Ok(VolumeMount::new("data", "/data")));
         assert!(volume("data:/data:ro").unwrap().read_only && !volume("data:/data:rw").unwrap().read_only);
-        for bad in ["", "data", ":/data", "data:", "data:relative", "data:/data:x", "/host:/data:ro:ro"] {
+        for bad in ["", "data", ":/data", "data:", "data:relative", "data:/data:x", "host:/data:ro:ro"] {
             assert!(volume(bad).is_err(), "{bad:?} was taken");
+        }
+        for host in ["/tmp:/data", "./x:/x", "..:/x", "~/x:/x:ro", "a/b:/x"] {
+            assert!(volume(host).unwrap_err().contains("host directories"), "{host:?}");
         }
         assert_eq!(tag("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert!(tag("a").is_err() && tag("=b").is_err());
+    }
+
+    #[test]
+    fn names_can_be_typed_wherever_an_id_can() {
+        for good in ["web", "web-1", "a b", "sb-0", "naïve", ".x"] {
+            assert_eq!(name(good), Ok(good.to_owned()));
+        }
+        for bad in ["", "-x", "a/b", "a:b", " x", "x ", "a\nb"] {
+            assert!(name(bad).is_err(), "{bad:?} was taken");
+        }
     }
 
     #[test]
@@ -170,16 +188,6 @@ mod tests {
             ["", ":2", "A100:", "A100:0", "A100:+2", "A100:two", "A100:2:3", "A100,", "A100,L4:2", "A 100"]
         {
             assert!(gpu(bad).is_err(), "{bad:?} was taken");
-        }
-    }
-
-    #[test]
-    fn ports_may_name_one_of_this_machine() {
-        let read = |text| port(text).map(|spec| (spec.port, spec.kind, spec.host_port));
-        assert_eq!(read("8080"), Ok((8080, PortKind::Plain, None)));
-        assert_eq!(read("80:9000"), Ok((80, PortKind::Plain, Some(9000))));
-        for bad in ["", "0", "65536", "80:", ":80", "80:0", "80:90:1", "+80", "http"] {
-            assert!(port(bad).is_err(), "{bad:?} was taken");
         }
     }
 

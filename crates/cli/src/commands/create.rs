@@ -25,9 +25,6 @@ pub(crate) struct Create {
     /// Longest life of the node, such as 1h [default: 24 hours]
     #[arg(long, value_name = "TIME", value_parser = value::duration)]
     timeout: Option<Duration>,
-    /// A name, unique among living nodes
-    #[arg(long)]
-    name: Option<String>,
     /// Initial command
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -37,7 +34,6 @@ impl Create {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let mut spec = self.node.spec()?;
         spec.duration.max_seconds = self.timeout.map(whole_seconds);
-        spec.name = self.name;
         spec.runtime.command = self.command;
         let provider = context.provider().await?;
         pull::pull_missing(context, spec.runtime.image.as_deref()).await?;

@@ -1,23 +1,20 @@
 //! `lattice inspect`.
 
 use clap::Args;
-use openlattice::{SandboxId, SandboxInfo};
+use openlattice::SandboxInfo;
 
-use super::exec::SandboxIdArgument;
 use crate::context::Context;
 use crate::failure::Result;
-use crate::output;
+use crate::{output, resolve};
 
-/// Describe a node
-///
-/// A node that nobody knows is described as terminated, for reasons unknown.
+/// Show details of a sandbox, ended or not
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   lattice inspect sb-0123 --json")]
 pub(crate) struct Inspect {
-    /// The node
-    id: SandboxIdArgument,
+    /// The sandbox: its ID, its name while it lives, or the beginning of its ID
+    sandbox: String,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -26,7 +23,7 @@ pub(crate) struct Inspect {
 impl Inspect {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let provider = context.provider().await?;
-        let info = provider.inspect(&SandboxId::new(self.id)).await?;
+        let info = resolve::known(&*provider, &self.sandbox).await?;
         if self.json {
             return output::print_json(&info);
         }

@@ -1,25 +1,24 @@
 //! `lattice port`.
 
 use clap::Args;
-use openlattice::{Error, Network, SandboxId};
+use openlattice::{Error, Network};
 
-use super::exec::SandboxIdArgument;
 use crate::context::Context;
 use crate::failure::Result;
-use crate::output;
+use crate::{output, resolve};
 
-/// Tell where a node's published ports are reached
+/// List published ports and their addresses
 ///
-/// One line a port: its number in the node, and its address. With PORT the address of that one alone.
+/// One line a port: its number in the sandbox, and its address. With PORT the address of that one alone.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   id=$(lattice create -p 8080 --timeout 1h)
   lattice port $id 8080")]
 pub(crate) struct Port {
-    /// The node
-    id: SandboxIdArgument,
-    /// The number of one port in the node
+    /// The sandbox: its ID, its name, or the beginning of its ID
+    sandbox: String,
+    /// The number of one port in the sandbox
     #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// As JSON
@@ -32,7 +31,7 @@ impl Port {
         let provider = context.provider().await?;
         let network = provider.extensions().get::<dyn Network>();
         let network = network.ok_or_else(|| Error::unsupported("list ports", "extensions.network"))?;
-        let id = SandboxId::new(self.id);
+        let id = resolve::living(&*provider, &self.sandbox).await?;
         if let Some(port) = self.port {
             let found = network.url(&id, port).await?;
             return if self.json { output::print_json(&found) } else { output::print_line(&found.url) };

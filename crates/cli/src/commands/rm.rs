@@ -1,36 +1,40 @@
 //! `lattice rm`.
 
 use clap::Args;
-use openlattice::SandboxId;
+use openlattice::{ComputeProvider, ErrorKind};
 
-use super::exec::SandboxIdArgument;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::output;
+use crate::{output, resolve};
 
-/// End nodes and all that runs in them
+/// Stop and remove sandboxes
 ///
-/// A node that has ended or that nobody knows is success. Each id is printed once its node has ended; a failure does not
-/// keep the others alive.
+/// Each word is printed once its sandbox has ended; one that had ended before is success. A failure does not keep the others
+/// alive; a sandbox that does not exist is one (exit code 3).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  lattice rm $(lattice ps --json | jq -r '.[].id')")]
+  lattice rm sb-0123 web
+  lattice ps --json | jq -r '.[].id' | xargs -r lattice rm --ignore")]
 pub(crate) struct Rm {
-    /// The nodes
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<SandboxIdArgument>,
+    /// The sandboxes: their IDs, names, or beginnings of their IDs
+    #[arg(required = true, value_name = "SANDBOX")]
+    sandboxes: Vec<String>,
+    /// Succeed for a sandbox that does not exist
+    #[arg(long)]
+    ignore: bool,
 }
 
 impl Rm {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let provider = context.provider().await?;
         let mut last: Option<Failure> = None;
-        for id in &self.ids {
-            match provider.destroy(&SandboxId::new(id.as_str())).await {
-                Ok(()) => output::print_line(id)?,
-                Err(error) => {
-                    if let Some(failure) = last.replace(error.into()) {
+        for word in &self.sandboxes {
+            match remove(&*provider, word).await {
+                Ok(()) => output::print_line(word)?,
+                Err(failure) if self.ignore && failure.kind() == ErrorKind::NotFound => {}
+                Err(failure) => {
+                    if let Some(failure) = last.replace(failure) {
                         output::complain(&failure.to_string());
                     }
                 }
@@ -38,4 +42,9 @@ impl Rm {
         }
         last.map_or(Ok(()), Err)
     }
+}
+
+async fn remove(provider: &dyn ComputeProvider, word: &str) -> Result<()> {
+    let found = resolve::known(provider, word).await?;
+    Ok(provider.destroy(&found.id).await?)
 }

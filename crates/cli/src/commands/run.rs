@@ -6,34 +6,35 @@ use std::time::Duration;
 use clap::Args;
 use openlattice::{
     Attachment, Capabilities, ComputeProvider, ExecCapabilities, ExecSpec, Network, OnDrop, PortSpec,
-    ProvisionSpec, SandboxId, SandboxInfo, Signal, Stdin,
+    ProvisionSpec, SandboxId, SandboxInfo, Signal,
 };
 
 use super::report::Report;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::live::{self, Ending, Signals, Terminal, TerminalArguments};
+use crate::live::{self, Ending, Signals, Streams, StreamsArguments};
 use crate::node_arguments::{NodeArguments, whole_seconds};
 use crate::{output, pull, value};
 
 /// How long a node may stay that nobody looks after.
 const LEFT_BEHIND_SECONDS: u64 = 60;
 
-/// Make a node, run a command in it, and remove it
+/// Run a command in a new sandbox and remove it afterwards
 ///
-/// Output is passed on as it comes, standard input is forwarded. The node belongs to this process: if it is killed,
-/// `lattice gc` ends the node. The first Ctrl-C goes to the command, a second one within two seconds ends the node. At a
-/// terminal (-t) every Ctrl-C goes to the command.
+/// Output is passed on as it comes, standard input with -i only. Signals go to the command: Ctrl-C, of which a second one within two
+/// seconds ends the sandbox; TERM and HUP, after which the command has 10 seconds to end; and the others. The exit code is the
+/// command's own. With -it every key goes to the command. The protocol of `--provider modal` has no signals: the first one
+/// ends the sandbox. A sandbox whose `lattice run` was killed shows as abandoned, and `lattice gc` ends it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   lattice run -e GREETING=hello --timeout 30s -- sh -c 'echo $GREETING; exit 7'
-  echo data | lattice run --memory 256m -- wc -c
+  echo data | lattice run -i --memory 256m -- wc -c
   lattice run -it -- bash
   lattice volume create data && lattice run -v data:/data -- sh -c 'date > /data/last'")]
 pub(crate) struct Run {
     #[command(flatten)]
-    terminal: TerminalArguments,
+    streams: StreamsArguments,
     #[command(flatten)]
     node: NodeArguments,
     /// Time after which the command is killed (exit code 124), such as 30s
@@ -57,11 +58,11 @@ impl Run {
     async fn outcome(&self, context: &Context, sandbox: &mut Option<SandboxId>) -> Result<Ending> {
         let mut spec = self.node.spec()?;
         let mut signals = Signals::catch()?;
-        let terminal = self.terminal.terminal()?;
+        let streams = self.streams.take()?;
         let provider = context.provider().await?;
         let offer = provider.capabilities();
         // What the command cannot have is known before there is a node.
-        offer.check_exec(&self.exec_spec(terminal.as_ref(), &offer.exec))?;
+        offer.check_exec(&self.exec_spec(&streams, &offer.exec))?;
         tokio::select! {
             pulled = pull::pull_missing(context, spec.runtime.image.as_deref()) => pulled?,
             signal = signals.next() => return Ok(Ending::Interrupted(signal)),
@@ -79,7 +80,7 @@ impl Run {
         tell_ports(&*provider, &info.id, &spec_ports).await;
         let outcome = match interrupted {
             Some(signal) => Ok(Ending::Interrupted(signal)),
-            None => self.command(&*provider, &info.id, &mut signals, terminal).await,
+            None => self.command(&*provider, &info.id, &mut signals, streams).await,
         };
         match (outcome, provider.destroy(&info.id).await) {
             (outcome, Ok(())) => outcome,
@@ -109,16 +110,16 @@ impl Run {
         provider: &dyn ComputeProvider,
         id: &SandboxId,
         signals: &mut Signals,
-        terminal: Option<Terminal>,
+        streams: Streams,
     ) -> Result<Ending> {
         let offer = &provider.capabilities().exec;
-        let session = provider.exec(id, self.exec_spec(terminal.as_ref(), offer)).await?;
-        live::follow(session.as_ref(), signals, terminal, offer).await
+        let session = provider.exec(id, self.exec_spec(&streams, offer)).await?;
+        live::follow(session.as_ref(), signals, streams, offer).await
     }
 
-    fn exec_spec(&self, terminal: Option<&Terminal>, offer: &ExecCapabilities) -> ExecSpec {
-        let mut spec = ExecSpec::new(self.command.clone()).with_stdin(Stdin::Open);
-        spec.options.pty = terminal.map(Terminal::size);
+    fn exec_spec(&self, streams: &Streams, offer: &ExecCapabilities) -> ExecSpec {
+        let mut spec = ExecSpec::new(self.command.clone()).with_stdin(streams.stdin());
+        spec.options.pty = streams.size();
         if let Some(timeout) = self.timeout {
             spec = spec.with_timeout(timeout);
         }
@@ -141,14 +142,14 @@ async fn tell_ports(provider: &dyn ComputeProvider, id: &SandboxId, ports: &[Por
 }
 
 enum Provisioned {
-    /// The node is there; a signal may have come meanwhile.
+    /// The sandbox is there; a signal may have come meanwhile.
     Made(Box<SandboxInfo>, Option<Signal>),
-    /// A second signal came before it was there.
+    /// A second interrupt came before it was there.
     GivenUp(Signal),
 }
 
-/// Provisions to the end even when interrupted, since only then the node can be removed for certain; a second signal
-/// gives up, and the node is left to `gc`.
+/// Provisions to the end even when a signal comes, since only then the sandbox can be removed for certain; a second interrupt
+/// gives up, and the sandbox is left to `gc`.
 async fn provision(
     provider: &dyn ComputeProvider,
     spec: ProvisionSpec,
@@ -156,14 +157,15 @@ async fn provision(
 ) -> Result<Provisioned> {
     let made = provider.provision(spec);
     tokio::pin!(made);
-    let mut interrupted = None;
+    let mut first = None;
     loop {
         tokio::select! {
-            info = &mut made => return Ok(Provisioned::Made(Box::new(info.map_err(Failure::from)?), interrupted)),
+            info = &mut made => return Ok(Provisioned::Made(Box::new(info.map_err(Failure::from)?), first)),
             signal = signals.next() => {
-                if interrupted.replace(signal).is_some() {
+                if first == Some(Signal::INT) && signal == Signal::INT {
                     return Ok(Provisioned::GivenUp(signal));
                 }
+                first.get_or_insert(signal);
             }
         }
     }

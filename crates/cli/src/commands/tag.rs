@@ -1,16 +1,15 @@
 //! `lattice tag`.
 
 use clap::Args;
-use openlattice::{ErrorKind, SandboxId, Tags};
+use openlattice::{ErrorKind, Tags};
 
-use super::exec::SandboxIdArgument;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::{output, value};
+use crate::{output, resolve, value};
 
-/// Show the tags of a node, or replace them all
+/// Show or replace the tags of a sandbox
 ///
-/// Without tags it only shows what the node has. With some, the node has these and no others from then on.
+/// Without tags it only shows what the sandbox has. With some, the sandbox has these and no others from then on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -18,9 +17,9 @@ Example:
   lattice tag sb-0123 --json
   lattice tag sb-0123 --clear")]
 pub(crate) struct Tag {
-    /// The node
-    id: SandboxIdArgument,
-    /// All tags that the node is to have
+    /// The sandbox: its ID, its name, or the beginning of its ID
+    sandbox: String,
+    /// All tags that the sandbox is to have
     #[arg(value_name = "K=V", value_parser = value::tag, conflicts_with = "clear")]
     tags: Vec<(String, String)>,
     /// Take all tags away
@@ -35,10 +34,10 @@ impl Tag {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let provider = context.provider().await?;
         let tags = provider.extensions().get::<dyn Tags>().ok_or_else(|| {
-            let text = format!("the provider {} does not change the tags of a node", provider.name());
+            let text = format!("the provider {} does not change the tags of a sandbox", provider.name());
             Failure::new(ErrorKind::Unsupported, text)
         })?;
-        let id = SandboxId::new(self.id);
+        let id = resolve::living(&*provider, &self.sandbox).await?;
         if self.clear || !self.tags.is_empty() {
             tags.set(&id, value::distinct(&self.tags)?).await?;
         }

@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use clap::Args;
-use openlattice::{ComputeProviderExt, Error, FileEvent, FileEventKind, FileWatch, SandboxId, WatchOptions};
+use openlattice::{ComputeProviderExt, Error, FileEvent, FileEventKind, FileWatch, WatchOptions};
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::{output, value};
+use crate::{output, resolve, value};
 
-/// Show what happens to files of a node, as it happens
+/// Watch files in a sandbox for changes
 ///
-/// Prints one line for each change until Ctrl-C, the end of its time or of the node. The word `unknown` means that changes
+/// Prints one line for each change until Ctrl-C, the end of its time or of the sandbox. The word `unknown` means that changes
 /// were lost: look at that path again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   lattice watch --recursive --kind create --kind modify sb-0123:/srv")]
 pub(crate) struct Watch {
-    /// The node and an absolute path in it, ID:/path
+    /// The sandbox (ID, name or beginning of the ID) and an absolute path in it, ID:/path
     place: String,
     /// Watch the folders below too
     #[arg(short = 'r', long)]
@@ -45,10 +45,12 @@ fn kind(text: &str) -> std::result::Result<FileEventKind, String> {
 
 impl Watch {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let (id, path) = self.place()?;
-        let node = context.provider().await?.node(id);
+        let (sandbox, path) = self.place()?;
+        let provider = context.provider().await?;
+        let id = resolve::living(&*provider, sandbox).await?;
+        let node = provider.node(id);
         let files = node.files().ok_or_else(|| Error::unsupported("watch", "extensions.files"))?;
-        let mut watch = files.watch(&path, self.options()).await?;
+        let mut watch = files.watch(path, self.options()).await?;
         tokio::select! {
             shown = self.show(&mut *watch) => shown,
             _ = tokio::signal::ctrl_c() => Ok(()),
@@ -62,11 +64,9 @@ impl Watch {
         Ok(())
     }
 
-    fn place(&self) -> Result<(SandboxId, String)> {
+    fn place(&self) -> Result<(&str, &str)> {
         match self.place.split_once(':') {
-            Some((id, path)) if !id.is_empty() && path.starts_with('/') => {
-                Ok((SandboxId::new(id), path.to_owned()))
-            }
+            Some((id, path)) if !id.is_empty() && path.starts_with('/') => Ok((id, path)),
             _ => {
                 let text = format!("{:?} is not ID:/path\nhint: write the path from the root on", self.place);
                 Err(Failure::invalid(text))

@@ -1,11 +1,14 @@
 //! Our standard input to a command.
 
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 
 use openlattice::{Bytes, ErrorKind, ExecSession};
+use rustix::event::PollFlags;
 use tokio::sync::mpsc;
 
 use crate::failure::{Failure, Result};
+use crate::output;
 
 /// Forwards standard input until its end, then announces that; returns early when the command takes no more.
 pub(super) async fn forward(session: &dyn ExecSession) -> Result<()> {
@@ -34,6 +37,13 @@ fn read_in_thread() -> mpsc::Receiver<io::Result<Bytes>> {
                 Ok(0) => return,
                 Ok(read) => Ok(Bytes::copy_from_slice(&buffer[..read])),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Somebody has set it non-blocking.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match output::wait(io::stdin().as_fd(), PollFlags::IN) {
+                        Ok(()) => continue,
+                        Err(error) => Err(error),
+                    }
+                }
                 Err(error) => Err(error),
             };
             let last = piece.is_err();

@@ -1,24 +1,21 @@
 //! A command that runs, with our own streams and signals tied to it.
 
 mod input;
+mod passing;
 mod pump;
 mod signals;
 mod terminal;
 
-use std::time::{Duration, Instant};
-
 use openlattice::{ExecCapabilities, ExecSession, ExecStatus, OutputStream, Signal};
+use tokio::sync::Notify;
 
 pub(crate) use signals::Signals;
-pub(crate) use terminal::{Terminal, TerminalArguments};
+pub(crate) use terminal::{Streams, StreamsArguments};
 
 use crate::failure::Result;
-use crate::output;
+use crate::output::{self, Sink};
+use passing::Passing;
 use pump::Pumped;
-use terminal::Event;
-
-/// A second interrupt within this time is meant for us and not for the command.
-const TWICE: Duration = Duration::from_secs(2);
 
 /// How following a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,48 +28,53 @@ pub(crate) enum Ending {
     BrokenPipe,
 }
 
-/// Passes output on as it comes, forwards standard input and interrupts, until the command has ended.
+/// Passes output on as it comes, forwards standard input where asked to, and signals, until the command has ended.
 ///
-/// The first interrupt goes to the command where the provider can send signals; a second one within two seconds, and any
-/// other signal, ends the following. With a terminal, keys are the command's as they are, Ctrl-C too, and its changes of
-/// size are passed on where the provider can; it is as it was again when this returns.
+/// Signals go to the command where the provider can send them. The following ends at a second interrupt within two seconds, when
+/// the command still runs some time after a request to end or a hang-up, and, where the provider cannot send any, at the first
+/// signal. With a terminal and its input, keys are the command's as they are, Ctrl-C too; changes of size are passed on where
+/// the provider can; the terminal is as it was again when this returns.
 pub(crate) async fn follow(
     session: &dyn ExecSession,
     signals: &mut Signals,
-    mut terminal: Option<Terminal>,
+    mut streams: Streams,
     offer: &ExecCapabilities,
 ) -> Result<Ending> {
-    let _raw = terminal.as_ref().map(Terminal::raw).transpose()?;
-    let finished = finish(session);
+    let _raw = streams.raw()?;
+    let hung_up = Notify::new();
+    let finished = finish(session, &hung_up);
     let fed = input::forward(session);
     tokio::pin!(finished, fed);
-    let (mut feeding, mut last): (bool, Option<Instant>) = (true, None);
+    let mut feeding = streams.input;
+    let mut passing = Passing::new(offer.signals);
     loop {
-        tokio::select! {
+        let signal = tokio::select! {
             ending = &mut finished => return ending,
             done = &mut fed, if feeding => {
                 done?;
                 feeding = false;
+                continue;
             }
-            signal = signals.next() => {
-                let again = last.replace(Instant::now()).is_some_and(|before| before.elapsed() < TWICE);
-                if signal != Signal::INT || again || !offer.signals {
-                    return Ok(Ending::Interrupted(signal));
+            size = streams.resized() => {
+                if offer.pty_resize {
+                    session.resize(size).await?;
                 }
-                session.kill(Signal::INT).await?;
+                continue;
             }
-            event = terminal::next(&mut terminal) => match event {
-                Event::Signal(signal) => return Ok(Ending::Interrupted(signal)),
-                Event::Resized(size) if offer.pty_resize => session.resize(size).await?,
-                Event::Resized(_) => {}
-            }
+            signal = passing.grace_over() => return Ok(Ending::Interrupted(signal)),
+            signal = signals.next() => signal,
+            // The kernel sends it to the foreground alone; what else writes to a lost terminal is told here.
+            () = hung_up.notified() => Signal::HUP,
+        };
+        if let Some(ours) = passing.on(session, signal).await? {
+            return Ok(Ending::Interrupted(ours));
         }
     }
 }
 
-async fn finish(session: &dyn ExecSession) -> Result<Ending> {
-    let stdout = pump::stdout(session.output(OutputStream::Stdout, 0));
-    let stderr = pump::stderr(session.output(OutputStream::Stderr, 0));
+async fn finish(session: &dyn ExecSession, hung_up: &Notify) -> Result<Ending> {
+    let stdout = pump::pump(session.output(OutputStream::Stdout, 0), Sink::Stdout, hung_up);
+    let stderr = pump::pump(session.output(OutputStream::Stderr, 0), Sink::Stderr, hung_up);
     let waited = async { Ok::<_, crate::failure::Failure>(session.wait().await?) };
     let pumped = async {
         // A reader that is gone is known before the command ends, which may be never.

@@ -3,9 +3,12 @@
 use std::io;
 
 use openlattice::OutputReader;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use rustix::io::Errno;
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 
 use crate::failure::{Failure, Result};
+use crate::output::Sink;
 
 /// How a pump ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,28 +19,24 @@ pub(super) enum Pumped {
     BrokenPipe,
 }
 
-pub(super) async fn stdout(reader: Box<dyn OutputReader>) -> Result<Pumped> {
-    pump(reader, tokio::io::stdout(), "write to standard output").await
-}
-
-pub(super) async fn stderr(reader: Box<dyn OutputReader>) -> Result<Pumped> {
-    pump(reader, tokio::io::stderr(), "write to standard error").await
-}
-
-async fn pump(
-    mut reader: Box<dyn OutputReader>,
-    mut stream: impl AsyncWrite + Unpin,
-    action: &str,
-) -> Result<Pumped> {
+/// Writes what a reader has, each piece at once: output is live, and a prompt has no line end.
+///
+/// Output to a terminal that was lost is read on and thrown away, so that the command can end by itself; `hung_up` is told.
+pub(super) async fn pump(mut reader: Box<dyn OutputReader>, sink: Sink, hung_up: &Notify) -> Result<Pumped> {
+    // Asked now: a terminal that was lost says no.
+    let (terminal, mut lost) = (sink.is_terminal(), false);
     while let Some(chunk) = reader.next_chunk().await? {
-        // Flushed at once: output is live, and a prompt has no line end.
-        let written = match stream.write_all(&chunk.data).await {
-            Ok(()) => stream.flush().await,
-            failed => failed,
-        };
-        match written {
+        if lost {
+            continue;
+        }
+        let written = spawn_blocking(move || sink.write_all(&chunk.data));
+        match written.await.map_err(io::Error::other).flatten() {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Pumped::BrokenPipe),
-            written => written.map_err(|error| Failure::from_io(action, error))?,
+            Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) && terminal => {
+                lost = true;
+                hung_up.notify_one();
+            }
+            written => written.map_err(|error| Failure::from_io(sink.action(), error))?,
         }
     }
     Ok(Pumped::Whole { dropped_from: reader.dropped_from() })

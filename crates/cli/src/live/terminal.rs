@@ -1,10 +1,10 @@
 //! Our own terminal, when the command gets one too.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
 
 use clap::Args;
-use openlattice::{PtySize, Signal};
+use openlattice::{PtySize, Stdin};
 use rustix::termios::{self, OptionalActions, Termios};
 use tokio::signal::unix::{self, SignalKind};
 
@@ -13,84 +13,84 @@ use crate::failure::{Failure, Result};
 /// The size where ours has none to tell.
 const USUAL: PtySize = PtySize { rows: 24, cols: 80 };
 
-/// How a command is tied to our terminal.
+/// How a command is tied to our streams.
 #[derive(Debug, Clone, Copy, Args)]
-pub(crate) struct TerminalArguments {
-    /// Give the command a terminal like the one on our standard input, and every key to the command
+pub(crate) struct StreamsArguments {
+    /// Give the command a terminal; with -i every key goes to the command
     ///
-    /// All of its output is then on standard output. The size is passed on, and its changes where the provider can.
+    /// All of its output is then on standard output. The size is that of our terminal, and its changes are passed on where the
+    /// provider can.
     #[arg(short = 't', long)]
     tty: bool,
-    /// Forward standard input, which is done without it too
+    /// Forward standard input; without it the command reads the end of file
     #[arg(short = 'i', long)]
     interactive: bool,
 }
 
-impl TerminalArguments {
-    /// Takes our terminal if the command shall have one; refuses where there is none.
-    pub(crate) fn terminal(self) -> Result<Option<Terminal>> {
-        self.tty.then(Terminal::take).transpose()
-    }
-}
-
-/// The terminal on our standard input.
-#[derive(Debug)]
-pub(crate) struct Terminal {
-    changes: unix::Signal,
-    quits: unix::Signal,
-}
-
-/// What happens at a terminal beside input and output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Event {
-    /// It has another size.
-    Resized(PtySize),
-    /// A signal told us to stop that would leave it raw.
-    Signal(Signal),
-}
-
-impl Terminal {
-    fn take() -> Result<Self> {
-        if !termios::isatty(io::stdin()) {
+impl StreamsArguments {
+    /// Takes what the command shall have; refuses -it where standard input is no terminal.
+    pub(crate) fn take(self) -> Result<Streams> {
+        if self.tty && self.interactive && !io::stdin().is_terminal() {
             return Err(Failure::invalid(
-                "-t: standard input is no terminal: run it from one, or leave -t out",
+                "-it: standard input is not a terminal\nhint: use -i alone to forward it",
             ));
         }
-        let catch = |kind| unix::signal(kind).map_err(|error| Failure::from_io("catch signals", error));
-        Ok(Self { changes: catch(SignalKind::window_change())?, quits: catch(SignalKind::quit())? })
-    }
-
-    /// Its size now.
-    pub(crate) fn size(&self) -> PtySize {
-        match termios::tcgetwinsize(io::stdin()) {
-            Ok(size) if size.ws_row > 0 && size.ws_col > 0 => {
-                PtySize { rows: size.ws_row, cols: size.ws_col }
-            }
-            _ => USUAL,
-        }
-    }
-
-    /// Passes every key on as it is, until the guard is dropped.
-    pub(super) fn raw(&self) -> Result<Raw> {
-        let ours = io::stdin().as_fd().try_clone_to_owned();
-        ours.and_then(Raw::enter).map_err(|error| Failure::from_io("change the mode of the terminal", error))
-    }
-
-    /// Waits for the next event. Cancel-safe.
-    async fn event(&mut self) -> Event {
-        tokio::select! {
-            _ = self.changes.recv() => Event::Resized(self.size()),
-            _ = self.quits.recv() => Event::Signal(Signal::QUIT),
-        }
+        let caught = |()| unix::signal(SignalKind::window_change());
+        let changes = self.tty.then_some(()).map(caught).transpose();
+        let changes = changes.map_err(|error| Failure::from_io("catch signals", error))?;
+        Ok(Streams { input: self.interactive, changes })
     }
 }
 
-/// Waits for the next event of a terminal, for ever without one. Cancel-safe.
-pub(super) async fn next(terminal: &mut Option<Terminal>) -> Event {
-    match terminal {
-        Some(terminal) => terminal.event().await,
-        None => std::future::pending().await,
+/// What a command has of our streams.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    /// Whether our standard input is forwarded.
+    pub(super) input: bool,
+    /// Changes of size, where the command has a terminal.
+    changes: Option<unix::Signal>,
+}
+
+impl Streams {
+    /// What the command reads.
+    pub(crate) fn stdin(&self) -> Stdin {
+        if self.input { Stdin::Open } else { Stdin::Closed }
     }
+
+    /// The size of its terminal, if it has one.
+    pub(crate) fn size(&self) -> Option<PtySize> {
+        self.changes.as_ref().map(|_| size())
+    }
+
+    /// Passes every key on as it is, until the guard is dropped; nothing without a terminal and input.
+    pub(super) fn raw(&self) -> Result<Option<Raw>> {
+        if !self.input || self.changes.is_none() {
+            return Ok(None);
+        }
+        let ours = io::stdin().as_fd().try_clone_to_owned();
+        let raw = ours.and_then(Raw::enter);
+        raw.map(Some).map_err(|error| Failure::from_io("change the mode of the terminal", error))
+    }
+
+    /// Waits for another size of the terminal, for ever without one. Cancel-safe.
+    pub(super) async fn resized(&mut self) -> PtySize {
+        match &mut self.changes {
+            Some(changes) => changes.recv().await,
+            None => std::future::pending().await,
+        };
+        size()
+    }
+}
+
+/// The size of our terminal now, of whichever stream is one.
+fn size() -> PtySize {
+    let sizes = [
+        termios::tcgetwinsize(io::stdin()),
+        termios::tcgetwinsize(io::stdout()),
+        termios::tcgetwinsize(io::stderr()),
+    ];
+    let told = sizes.into_iter().flatten().find(|size| size.ws_row > 0 && size.ws_col > 0);
+    told.map_or(USUAL, |size| PtySize { rows: size.ws_row, cols: size.ws_col })
 }
 
 /// A terminal that is raw as long as this lives.

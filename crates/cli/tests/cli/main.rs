@@ -5,11 +5,13 @@
 mod cp;
 mod help;
 mod images;
+mod names;
 mod nodes;
 mod run;
 mod serve;
 mod signals;
 mod store;
+mod streams;
 mod terminal;
 mod volumes;
 mod watch;

@@ -51,27 +51,6 @@ fn wrong_arguments_are_125_for_run_and_2_for_others() {
 }
 
 #[test]
-fn input_is_forwarded_byte_for_byte() {
-    let Some(store) = Store::new("stdin") else { return };
-    let input: Vec<u8> = (0..300_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
-    for provider in BOTH {
-        let ran = store.run_with(&["run", "--provider", provider, "--", "cat"], &input, |_| ());
-        assert_eq!(ran.code(), 0, "{}", ran.err());
-        assert!(ran.bytes() == input, "{provider}: {} bytes came back", ran.bytes().len());
-    }
-}
-
-#[test]
-fn output_and_input_are_live() {
-    let Some(store) = Store::new("live") else { return };
-    let mut running = store.start(&["run", "--", "sh", "-c", "echo ready; read word; echo got $word"]);
-    assert_eq!(running.line(), "ready");
-    running.tell("hello\n");
-    assert_eq!(running.line(), "got hello");
-    assert!(running.wait().success());
-}
-
-#[test]
 fn g8_variables_come_from_arguments_files_and_the_environment() {
     let Some(store) = Store::new("variables") else { return };
     fs::write(store.path("env"), "# comment\nFROM_FILE=file\nOVER=file\n").unwrap();
@@ -96,9 +75,17 @@ fn g8_variables_come_from_arguments_files_and_the_environment() {
     };
     let ran = store.run_with(&arguments, b"", set);
     assert_eq!(ran.out(), "file argument from us /var/tmp unset\n", "{}", ran.err());
-    let missing = store.run(&["run", "-e", "NO_SUCH_VARIABLE", "--", "true"]);
-    assert_eq!(missing.code(), 125);
-    assert!(missing.err().contains("NO_SUCH_VARIABLE"), "{}", missing.err());
+    fs::write(store.path("env"), "OK=1\nexport A=1\n").unwrap();
+    for (given, words) in [
+        (["-e", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE"),
+        (["-e", "A B=2"], "A B=2"),
+        (["--env-file", &file], "line 2 of"),
+    ] {
+        let ran = store.run(&[&["run"], &given[..], &["--", "env"]].concat());
+        assert_eq!((ran.code(), ran.out().as_str()), (125, ""), "{given:?}");
+        assert!(ran.err().contains(words), "{}", ran.err());
+        assert_eq!(store.run(&[&["create"], &given[..]].concat()).code(), 2, "{given:?}");
+    }
 }
 
 #[test]
@@ -147,14 +134,4 @@ fn nothing_of_the_machine_shows_but_usr() {
     let processes: u32 = lines[lines.len() - 3].parse().unwrap();
     assert!(processes < 8, "{out}");
     assert_ne!(lines[lines.len() - 1], host);
-}
-
-#[test]
-fn a_reader_that_goes_away_ends_the_node_in_silence() {
-    let Some(store) = Store::new("broken pipe") else { return };
-    let mut running = store.start(&["run", "--", "yes"]);
-    assert_eq!(running.line(), "y");
-    let ran = running.stop_reading().finish();
-    assert_eq!((ran.code(), ran.err().as_str()), (141, ""));
-    assert!(store.nodes(false).is_empty(), "a node is left");
 }

@@ -13,7 +13,7 @@ use crate::store::{Store, text};
 
 /// Runs `lattice` as a shell would, and says in which state it left the terminal. (One that is the first process of its session would
 /// have the kernel reset the terminal at its end.)
-const SHELL: &str = "\"$@\"; code=$?; case \"$(stty -a)\" in *' -icanon'*) echo left raw;; *) echo left cooked;; esac; exit $code";
+const SHELL: &str = "trap : INT; \"$@\"; code=$?; case \"$(stty -a)\" in *' -icanon'*) echo left raw;; *) echo left cooked;; esac; exit $code";
 
 /// A terminal at which `lattice` runs, with us at the keys.
 struct Terminal {
@@ -39,6 +39,12 @@ impl Terminal {
     /// Starts `lattice` in a session of its own, whose terminal this is.
     fn start(&self, store: &Store, arguments: &[&str]) -> Child {
         let lattice = store.lattice();
+        self.start_program(store, &[&[lattice.get_program().to_str().unwrap()], arguments].concat())
+    }
+
+    /// The same with any program, which has the store in its environment.
+    fn start_program(&self, store: &Store, arguments: &[&str]) -> Child {
+        let lattice = store.lattice();
         let mut command = Command::new("setsid");
         for (name, value) in lattice.get_envs() {
             match value {
@@ -49,7 +55,7 @@ impl Terminal {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let line = rustix::fs::open(ptsname(&self.keys, Vec::new()).unwrap(), flags, Mode::empty()).unwrap();
         let stdio = || Stdio::from(line.try_clone().unwrap());
-        command.args(["--ctty", "sh", "-c", SHELL, "sh"]).arg(lattice.get_program()).args(arguments);
+        command.args(["--ctty", "sh", "-c", SHELL, "sh"]).args(arguments);
         command.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn().unwrap()
     }
 
@@ -143,7 +149,7 @@ fn m12_a_signal_leaves_no_raw_terminal() {
     let Some(store) = Store::new("raw terminal") else { return };
     for (number, expected) in [(Signal::TERM, 143), (Signal::QUIT, 131), (Signal::HUP, 129)] {
         let mut terminal = Terminal::open(24, 80);
-        let child = terminal.start(&store, &["run", "-t", "--", "sh", "-c", "echo ready; exec sleep 600"]);
+        let child = terminal.start(&store, &["run", "-it", "--", "sh", "-c", "echo ready; exec sleep 600"]);
         terminal.until("ready");
         assert!(terminal.is_raw());
         signal(&child, number);
@@ -156,7 +162,7 @@ fn m12_a_signal_leaves_no_raw_terminal() {
 fn m12_the_end_of_input_ends_a_reader() {
     let Some(store) = Store::new("end of input") else { return };
     let mut terminal = Terminal::open(24, 80);
-    let child = terminal.start(&store, &["run", "-t", "--", "sh", "-c", "echo ready; cat; echo done"]);
+    let child = terminal.start(&store, &["run", "-it", "--", "sh", "-c", "echo ready; cat; echo done"]);
     terminal.until("ready");
     terminal.press(b"\x04");
     terminal.until("done");
@@ -166,8 +172,58 @@ fn m12_the_end_of_input_ends_a_reader() {
 #[test]
 fn g6_a_terminal_that_is_not_there_is_refused() {
     let Some(store) = Store::new("no terminal") else { return };
-    let ran = store.run(&["run", "-t", "--", "true"]);
+    let ran = store.run(&["run", "-it", "--", "true"]);
     assert_eq!(ran.code(), 125);
-    assert!(ran.err().contains("-t: standard input is no terminal"), "{}", ran.err());
-    assert!(store.nodes(true).is_empty(), "a node was made");
+    assert!(ran.err().contains("-it: standard input is not a terminal"), "{}", ran.err());
+    assert!(store.nodes(true).is_empty(), "a sandbox was made");
+    // Its own terminal needs none of ours.
+    let ran = store.run(&["run", "-t", "--", "sh", "-c", "tty; stty size; cat; echo end"]);
+    assert!(ran.code() == 0 && ran.out().contains("/dev/pts/"), "{}", ran.err());
+    assert!(ran.out().contains("24 80") && ran.out().contains("end"), "{}", ran.out());
+}
+
+#[test]
+fn m12_a_terminal_without_input_takes_no_keys() {
+    let Some(store) = Store::new("deaf terminal") else { return };
+    let mut terminal = Terminal::open(30, 100);
+    let script = "stty size; trap 'echo caught; exit 4' INT; echo ready; while :; do sleep 0.05; done";
+    let child = terminal.start(&store, &["run", "-t", "--", "sh", "-c", script]);
+    terminal.until("30 100");
+    terminal.until("ready");
+    assert!(!terminal.is_raw());
+    // Ctrl-C is then a signal to us, which is passed on.
+    terminal.press(b"\x03");
+    terminal.until("caught");
+    assert_eq!(code(&mut terminal, child), Some(4));
+}
+
+#[test]
+fn a_job_in_the_background_of_a_terminal_is_not_stopped() {
+    let Some(store) = Store::new("background job") else { return };
+    let mut terminal = Terminal::open(24, 80);
+    let lattice = store.lattice();
+    let script = format!(
+        "set -m; '{}' run -- sh -c 'cat; echo over' & wait $!; echo code $?",
+        lattice.get_program().display()
+    );
+    let shell = terminal.start_program(&store, &["sh", "-c", &script]);
+    terminal.until("over");
+    terminal.until("code 0");
+    assert_eq!(code(&mut terminal, shell), Some(0));
+}
+
+#[test]
+fn a_lost_terminal_leaves_the_command_time_to_clean_up() {
+    let Some(store) = Store::new("lost terminal") else { return };
+    let id = store.ok(&["create"]);
+    let mut terminal = Terminal::open(24, 80);
+    // What it says after the hang-up finds no terminal any more, which must not cut it short.
+    let script = "trap 'echo bye; sleep 0.3; echo again; echo cleaned > /log; exit 9' HUP; echo ready; \
+                  while :; do sleep 0.05; done";
+    let mut shell = terminal.start(&store, &["exec", &id, "--", "sh", "-c", script]);
+    terminal.until("ready");
+    drop(terminal);
+    shell.wait().unwrap();
+    let wait = "until [ -e /log ]; do sleep 0.05; done; cat /log";
+    assert_eq!(store.ok(&["exec", "--timeout", "30s", &id, "--", "sh", "-c", wait]), "cleaned");
 }

@@ -89,7 +89,7 @@ impl Lattice<'_> {
         std::thread::scope(|scope| {
             let held = scope.spawn(|| {
                 let variables = ["-e", "GIVEN", "-e", "HERE=x", "--result", report];
-                with(&[&["exec"], &variables[..], &[&id, "--", "sh", "-c", script]].concat())
+                with(&[&["exec", "-i"], &variables[..], &[&id, "--", "sh", "-c", script]].concat())
             });
             // Waits for the command's file, looks around, and lets it go on.
             with(&["exec", "--timeout", "60s", &id, "--", "sh", "-c", "until test -p /run/go; do :; done"]);
