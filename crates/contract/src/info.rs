@@ -14,6 +14,8 @@ pub enum SandboxState {
     Starting,
     /// Ready for commands.
     Running,
+    /// Ready for commands, but the process that it belongs to is gone: `gc` ends it.
+    Abandoned,
     /// Held by `pause`.
     Paused,
     /// Its end was begun and is not over: something in it still runs, or waits for a device or file system.
@@ -28,6 +30,7 @@ impl SandboxState {
         match self {
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Abandoned => "abandoned",
             Self::Paused => "paused",
             Self::Ending => "ending",
             Self::Terminated => "terminated",
@@ -94,6 +97,9 @@ pub struct SandboxInfo {
     /// When it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
+    /// When its life time will be over, where the provider tells; absent once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
@@ -124,6 +130,7 @@ impl SandboxInfo {
             state,
             end,
             created_at: None,
+            expires_at: None,
             ended_at: None,
             image: None,
             name: None,

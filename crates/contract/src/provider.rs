@@ -66,7 +66,7 @@ pub trait ComputeProvider: fmt::Debug + Send + Sync + 'static {
     /// Describes a sandbox.
     ///
     /// # Behaviour
-    /// - `running` for a live one.
+    /// - `running` for a live one; `abandoned` where the provider can tell that its owner is gone.
     /// - `terminated` for one that has ended, with reason and exit code where known.
     /// - `terminated` with reason `Unknown` for an id that the provider does not know; not an error.
     async fn inspect(&self, id: &SandboxId) -> Result<SandboxInfo>;

@@ -6,26 +6,33 @@ use openlattice::{
 use openlattice_engine as engine;
 
 use crate::note::Note;
-use crate::pending;
+use crate::{owner, pending};
 
 /// Describes a sandbox.
 pub(crate) fn sandbox(info: engine::SandboxInfo) -> SandboxInfo {
+    let owner = Note::read(&info.note).owner.filter(|_| info.owned);
     let (state, end, ended_at) = match &info.state {
         engine::SandboxState::Ended(end) => {
             (SandboxState::Terminated, Some(sandbox_end(end)), Some(end.at.into()))
         }
         engine::SandboxState::Creating => (SandboxState::Starting, None, None),
         engine::SandboxState::Ending => (SandboxState::Ending, None, None),
+        _ if owner.as_ref().is_some_and(|owner| !owner::is_alive(owner))
+            || pending::is_abandoned(&info.tags) =>
+        {
+            (SandboxState::Abandoned, None, None)
+        }
         _ => (SandboxState::Running, None, None),
     };
     SandboxInfo {
         end,
         created_at: Some(info.created_at.into()),
+        expires_at: info.expires_at.filter(|_| ended_at.is_none()).map(Into::into),
         ended_at,
         image: Some(info.image_name),
         name: info.name,
         tags: pending::without_mark(&info.tags),
-        owner: Note::read(&info.note).owner.filter(|_| info.owned),
+        owner,
         ..SandboxInfo::new(SandboxId::new(info.id.as_str()), state)
     }
 }

@@ -33,7 +33,8 @@ pub(crate) fn declared(service: Service) -> Capabilities {
         architectures: vec!["x86_64".to_owned()],
         persistent_storage: false,
         constraints: Constraints {
-            gpu_types: gpu::known(),
+            // Another server may hand them on; this project's own refuses every one.
+            gpu_types: if modal { gpu::known() } else { Vec::new() },
             max_gpu_count: Some(gpu::MAX_COUNT),
             gpu_fallback: true,
         },
@@ -134,6 +135,13 @@ mod tests {
             assert!(offer.snapshot && offer.gpu && offer.tailscale);
             assert!(offer.architectures.contains(&"x86_64".to_owned()));
         }
+    }
+
+    #[test]
+    fn m03_only_modal_itself_is_credited_with_types_of_gpus() {
+        let types = |service| declared(service).constraints.gpu_types;
+        assert!(types(Service::Modal).iter().any(|gpu| gpu.as_str() == "A100"));
+        assert!(types(Service::Other).is_empty());
     }
 
     #[test]

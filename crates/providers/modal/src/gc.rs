@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use openlattice::{GcReport, Result, SandboxId};
+use openlattice::{GcReport, Result, SandboxId, SandboxState};
 use openlattice_modal_client as modal;
 
 use crate::account::Account;
@@ -22,8 +22,7 @@ pub(crate) async fn run(account: &Account) -> Result<GcReport> {
     let bound = account.client.list_sandboxes(app, &filter).await.map_err(GC.failed())?;
     let mut report = GcReport::default();
     for summary in bound {
-        let gone = owner::of(&summary.tags).is_some_and(|owner| owner::is_gone(&owner, &summary.tags));
-        if gone {
+        if owner::judged(SandboxState::Running, &summary.tags) == SandboxState::Abandoned {
             end::terminate(&account.client.sandbox(&summary.id), GC).await?;
             account.forget(&summary.id);
             report.ended.push(SandboxId::new(summary.id));

@@ -33,6 +33,7 @@ pub(crate) async fn run(account: &Account, id: &SandboxId) -> Result<SandboxInfo
     info.tags = match tags {
         Ok(tags) => {
             info.owner = owner::of(&tags);
+            info.state = owner::judged(info.state, &tags);
             tag::of_caller(tags)
         }
         // Labels of an ended sandbox may be gone with it; those of a running one may not.

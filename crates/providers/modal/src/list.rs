@@ -37,6 +37,7 @@ pub(crate) fn info(summary: modal::SandboxSummary) -> SandboxInfo {
     let keyed = summary.tags.contains_key(tag::KEY);
     info.name = Some(summary.name).filter(|name| !name.is_empty() && !keyed);
     info.owner = owner::of(&summary.tags);
+    info.state = owner::judged(info.state, &summary.tags);
     info.tags = tag::of_caller(summary.tags);
     info
 }

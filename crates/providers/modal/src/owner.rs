@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use openlattice::Owner;
+use openlattice::{Owner, SandboxState};
 
 /// Set on every sandbox that belongs to a process, so that those can be listed.
 pub(crate) const BOUND: (&str, &str) = ("openlattice_bound", "1");
@@ -51,6 +51,12 @@ pub(crate) fn of(tags: &BTreeMap<String, String>) -> Option<Owner> {
         pid: pid.parse().ok()?,
         started: started.parse().ok()?,
     })
+}
+
+/// The state of a sandbox with these labels: one that runs is abandoned when its owner is gone.
+pub(crate) fn judged(state: SandboxState, tags: &BTreeMap<String, String>) -> SandboxState {
+    let gone = || of(tags).is_some_and(|owner| is_gone(&owner, tags));
+    if state == SandboxState::Running && gone() { SandboxState::Abandoned } else { state }
 }
 
 /// Takes owner and lease off labels.
