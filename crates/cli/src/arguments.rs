@@ -6,9 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{commands, exit, log, providers};
 
-/// Compute nodes on this machine and on Modal.
+/// Run commands in isolated sandboxes on this machine or on Modal.
 #[derive(Debug, Parser)]
-#[command(name = "lattice", version, about, after_help = exit::HELP, max_term_width = 100)]
+#[command(name = "lattice", version, about = "Run commands in isolated sandboxes on this machine or on Modal", after_help = exit::HELP, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -22,7 +22,7 @@ pub(crate) struct Global {
     /// Folder of the store [default: /var/lib/openlattice for root, else below XDG_STATE_HOME]
     #[arg(long, global = true, env = "LATTICE_STATE_DIR", value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// Who supplies the node
+    /// Where sandboxes run: on this machine, or by Modal's protocol on its cloud or on `lattice serve`
     #[arg(long, global = true, default_value = providers::DEFAULT, value_parser = providers::names())]
     pub(crate) provider: String,
     /// What is logged on standard error: off, error, warn, info, debug or trace, or levels by crate,

@@ -9,7 +9,8 @@ use openlattice_layers::{Layer, TraceLayer};
 
 use crate::arguments::Global;
 use crate::failure::{Failure, Result};
-use crate::providers;
+use crate::output;
+use crate::providers::{self, Opened};
 use crate::state_dir::default_state_dir;
 
 /// The store and the provider that the user chose.
@@ -27,8 +28,27 @@ impl Context {
 
     /// Builds the chosen provider, whose calls are in the log at level debug.
     pub(crate) async fn provider(&self) -> Result<Arc<dyn ComputeProvider>> {
-        let provider = providers::open(&self.provider, &self.state_dir).await?;
-        Ok(Arc::new(TraceLayer.over(provider)))
+        Ok(self.open().await?.provider)
+    }
+
+    /// The same, and says which server it speaks to: of what makes sandboxes, which may cost money.
+    pub(crate) async fn announced_provider(&self) -> Result<Arc<dyn ComputeProvider>> {
+        let opened = self.open().await?;
+        if let Some(server) = opened.server {
+            output::complain(&format!("using {server}"));
+        }
+        Ok(opened.provider)
+    }
+
+    /// The chosen provider with the server that it speaks to.
+    pub(crate) async fn open(&self) -> Result<Opened> {
+        let opened = providers::open(&self.provider, &self.state_dir).await?;
+        Ok(Opened { provider: Arc::new(TraceLayer.over(opened.provider)), ..opened })
+    }
+
+    /// Whether sandboxes are made on this machine by this process.
+    pub(crate) fn is_here(&self) -> bool {
+        self.is_local() || providers::is_built_in()
     }
 
     /// Whether the chosen provider is this machine.

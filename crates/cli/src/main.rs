@@ -13,6 +13,7 @@ mod log;
 mod node_arguments;
 mod output;
 mod providers;
+mod provision;
 mod pull;
 mod resolve;
 mod state_dir;

@@ -14,11 +14,26 @@ mod local;
 mod modal;
 
 pub(crate) use modal::failed as server_failed;
+pub(crate) use modal::is_built_in;
 
 /// The provider of who names none.
 pub(crate) const DEFAULT: &str = "local";
 
-type Opening = Pin<Box<dyn Future<Output = Result<Arc<dyn ComputeProvider>>> + Send>>;
+type Opening = Pin<Box<dyn Future<Output = Result<Opened>> + Send>>;
+
+/// A provider, and what it speaks to.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) provider: Arc<dyn ComputeProvider>,
+    /// The server that it speaks to and what that one gives, in words; nothing where there is none.
+    pub(crate) server: Option<String>,
+}
+
+impl Opened {
+    fn new(provider: impl ComputeProvider, server: Option<String>) -> Self {
+        Self { provider: Arc::new(provider), server }
+    }
+}
 
 struct Entry {
     name: &'static str,
@@ -36,7 +51,7 @@ pub(crate) fn names() -> PossibleValuesParser {
 }
 
 /// Builds the provider of a name that [`names`] lists.
-pub(crate) async fn open(name: &str, state_dir: &Path) -> Result<Arc<dyn ComputeProvider>> {
+pub(crate) async fn open(name: &str, state_dir: &Path) -> Result<Opened> {
     let entry = TABLE.iter().find(|entry| entry.name == name).expect("the parser takes listed names only");
     (entry.open)(state_dir.to_owned()).await
 }

@@ -18,12 +18,12 @@ const LISTED: usize = 10;
 /// `NotFound` when there is none or it has ended, `InvalidArgument` when several match.
 pub(crate) async fn living(provider: &dyn ComputeProvider, word: &str) -> Result<SandboxId> {
     let found = find(provider, word, Wanted::Living).await?;
-    match found.state {
-        SandboxState::Terminated => {
-            Err(Failure::new(ErrorKind::NotFound, format!("sandbox {:?} has ended", found.id.as_str())))
-        }
-        _ => Ok(found.id),
-    }
+    let over = match found.state {
+        SandboxState::Terminated => "has ended",
+        SandboxState::Ending => "is ending",
+        _ => return Ok(found.id),
+    };
+    Err(Failure::new(ErrorKind::NotFound, format!("sandbox {:?} {over}", found.id.as_str())))
 }
 
 /// Finds a sandbox that the provider still knows, ended or not: by its id, the name of one that lives, or the unique beginning of

@@ -6,9 +6,9 @@ use crate::context::Context;
 use crate::failure::Result;
 use crate::output;
 
-/// Show what the provider offers
+/// Show what the provider offers, and the server that it speaks to
 ///
-/// What is not offered is refused with exit code 6, before anything is made.
+/// What is not offered is refused with exit code 6, before anything is created.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -22,12 +22,15 @@ pub(crate) struct Capabilities {
 
 impl Capabilities {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let provider = context.provider().await?;
-        let capabilities = provider.capabilities();
-        if self.json {
-            return output::print_json(capabilities);
+        let opened = context.open().await?;
+        let capabilities = opened.provider.capabilities();
+        let mut json = serde_json::to_value(capabilities).expect("our own types always serialise");
+        if let Some(server) = opened.server {
+            json["server"] = server.into();
         }
-        let json = serde_json::to_value(capabilities).expect("our own types always serialise");
+        if self.json {
+            return output::print_json(&json);
+        }
         let mut text = String::new();
         lines("", &json, &mut text);
         output::print(&text)

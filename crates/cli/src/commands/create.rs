@@ -7,25 +7,28 @@ use clap::Args;
 use crate::context::Context;
 use crate::failure::Result;
 use crate::node_arguments::{NodeArguments, whole_seconds};
-use crate::{output, pull, value};
+use crate::{output, provision, pull, value};
 
-/// Make a node that lives on, and print its id
+/// Create a sandbox and print its ID
 ///
-/// With a command, it runs once in the new node before the id is printed; if it fails, there is no node. The node
-/// ends by `lattice rm` or when its time is over.
+/// With a command, it runs once in the new sandbox and is waited for before the ID is printed; if it fails, there is no sandbox. The
+/// sandbox runs until `lattice rm` or until its lifetime ends.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  id=$(lattice create --memory 1g --timeout 1h -- mkdir -p /work)
+  id=$(lattice create --memory 1g --lifetime 1h -- mkdir -p /work)
   lattice exec $id -- ls -d /work
   lattice create --provider modal --image python:3.12-slim --gpu A100:2 --secret my-tokens --tag job=17")]
 pub(crate) struct Create {
     #[command(flatten)]
     node: NodeArguments,
-    /// Longest life of the node, such as 1h [default: 24 hours]
+    /// Lifetime, for example 1h [default: 24h]
+    #[arg(long, alias = "timeout", value_name = "TIME", value_parser = value::duration)]
+    lifetime: Option<Duration>,
+    /// End it after this time without a running command, for example 10m
     #[arg(long, value_name = "TIME", value_parser = value::duration)]
-    timeout: Option<Duration>,
-    /// Initial command
+    idle: Option<Duration>,
+    /// Initial command, waited for
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
 }
@@ -33,14 +36,12 @@ pub(crate) struct Create {
 impl Create {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let mut spec = self.node.spec()?;
-        spec.duration.max_seconds = self.timeout.map(whole_seconds);
+        spec.duration.max_seconds = self.lifetime.map(whole_seconds);
+        spec.duration.idle_seconds = self.idle.map(whole_seconds);
         spec.runtime.command = self.command;
-        let provider = context.provider().await?;
+        let provider = context.announced_provider().await?;
         pull::pull_missing(context, spec.runtime.image.as_deref()).await?;
-        let info = provider.provision(spec).await?;
-        for warning in &info.warnings {
-            output::complain(warning);
-        }
+        let info = provision::provision(&*provider, spec).await?;
         output::print_line(info.id.as_str())
     }
 }

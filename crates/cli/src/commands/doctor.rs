@@ -3,16 +3,20 @@
 mod host;
 mod trial;
 
+use std::path::Path;
+
 use clap::Args;
+use openlattice::ErrorKind;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::output;
 
-/// Check what this machine offers to nodes, and make one for trial
+/// Check this machine and start a test sandbox
 ///
-/// Exits with 0 when nodes work here, with 1 when something that they need is missing.
+/// Exits with 0 when sandboxes work here, with 1 when something that they need is missing. Of another machine's sandboxes, as those of
+/// Modal, only the test is made.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -37,9 +41,9 @@ pub(crate) struct Finding {
 pub(crate) enum Status {
     /// As it should be.
     Ok,
-    /// Nodes work, with less than they could have.
+    /// Sandboxes work, with less than they could have.
     Limited,
-    /// Nodes do not work.
+    /// Sandboxes do not work.
     Missing,
 }
 
@@ -48,7 +52,7 @@ impl Finding {
         Self { name, status, detail: detail.into() }
     }
 
-    /// A thing that nodes cannot do without.
+    /// A thing that sandboxes cannot do without.
     fn needed(name: &'static str, there: bool, detail: impl Into<String>) -> Self {
         Self::new(name, if there { Status::Ok } else { Status::Missing }, detail)
     }
@@ -56,7 +60,7 @@ impl Finding {
 
 impl Doctor {
     pub(crate) async fn run(self, context: &Context) -> Result<u8> {
-        let mut findings = host::findings(&context.state_dir);
+        let mut findings = if context.is_here() { host::findings(&context.state_dir) } else { Vec::new() };
         findings.extend(trial::findings(context).await);
         if self.json {
             output::print_json(&findings)?;
@@ -65,6 +69,20 @@ impl Doctor {
         }
         Ok(u8::from(findings.iter().any(|finding| finding.status == Status::Missing)))
     }
+}
+
+/// Refuses a machine that cannot run sandboxes, in the words of `lattice doctor`.
+pub(crate) fn require_host(state_dir: &Path) -> Result<()> {
+    let mut findings = host::findings(state_dir);
+    findings.retain(|finding| finding.status == Status::Missing);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let lines = text(&findings);
+    Err(Failure::new(
+        ErrorKind::Unsupported,
+        format!("this machine cannot run sandboxes\n{}", lines.trim_end()),
+    ))
 }
 
 fn text(findings: &[Finding]) -> String {

@@ -16,6 +16,9 @@ use crate::{output, pull};
 const MAX_PASSWORD: u64 = 64 << 10;
 
 /// List, pull, import and remove images of the local store
+///
+/// An image without a name shows in brackets what it is: a snapshot, an earlier state of this machine's /usr (created when that
+/// changed), or one whose name has moved on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -116,9 +119,19 @@ async fn list(engine: &Engine, as_json: bool) -> Result<()> {
     let heading = ["ID", "NAME", "CREATED", "SIZE"].map(str::to_owned);
     let rows = images.iter().map(|image| {
         let created = Timestamp::from(image.created_at).to_string();
-        [image.id.to_string(), image.names.join(", "), created, size(image.size)]
+        [image.id.to_string(), name(image), created, size(image.size)]
     });
     output::print(&output::table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>()))
+}
+
+/// Its names, or in brackets why it has none.
+fn name(image: &ImageInfo) -> String {
+    match &image.snapshot_of {
+        _ if !image.names.is_empty() => image.names.join(", "),
+        Some(sandbox) => format!("(snapshot of {sandbox})"),
+        None if image.is_host => "(older state of host)".to_owned(),
+        None => "(name moved to another image)".to_owned(),
+    }
 }
 
 fn described(image: &ImageInfo) -> serde_json::Value {

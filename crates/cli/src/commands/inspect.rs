@@ -38,7 +38,7 @@ fn text(info: &SandboxInfo, network: &str) -> String {
         let exit = end.exit.map(|exit| format!(", {exit}")).unwrap_or_default();
         lines.push(("end", format!("{:?}{exit}", end.reason)));
     }
-    let dates = [("created", info.created_at), ("ended", info.ended_at)];
+    let dates = [("created", info.created_at), ("ends", info.expires_at), ("ended", info.ended_at)];
     lines.extend(dates.into_iter().filter_map(|(name, date)| Some((name, date?.to_string()))));
     let texts = [("image", &info.image), ("name", &info.name)];
     lines.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))));

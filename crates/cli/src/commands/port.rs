@@ -13,7 +13,7 @@ use crate::{output, resolve};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  id=$(lattice create -p 8080 --timeout 1h)
+  id=$(lattice create -p 8080 --lifetime 1h)
   lattice port $id 8080")]
 pub(crate) struct Port {
     /// The sandbox: its ID, its name, or the beginning of its ID

@@ -9,7 +9,9 @@ use crate::context::Context;
 use crate::failure::Result;
 use crate::{output, value};
 
-/// List nodes, newest first
+/// List sandboxes, newest first
+///
+/// An abandoned one still runs, but the `lattice run` that it belongs to is gone: `lattice gc` ends it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -17,13 +19,13 @@ Example:
   lattice ps --tag job=17
   lattice ps --json | jq -r '.[].id'")]
 pub(crate) struct Ps {
-    /// Ended ones too
+    /// Include ended sandboxes
     #[arg(short, long)]
     all: bool,
-    /// Those with this tag only; several must all match
+    /// Filter by tag; repeat to require several
     #[arg(long = "tag", value_name = "K=V", value_parser = value::tag)]
     tags: Vec<(String, String)>,
-    /// The one with this name only
+    /// Filter by name
     #[arg(long)]
     name: Option<String>,
     /// As a JSON list, in the shape of `inspect --json`
@@ -41,21 +43,22 @@ impl Ps {
             return output::print_json(&found);
         }
         let now = SystemTime::now();
-        let heading = ["ID", "STATE", "AGE", "IMAGE", "NAME"].map(str::to_owned);
+        let heading = ["ID", "STATE", "AGE", "ENDS", "IMAGE", "NAME"].map(str::to_owned);
         let rows = found.iter().map(|info| row(info, now));
         output::print(&output::table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>()))
     }
 }
 
-fn row(info: &SandboxInfo, now: SystemTime) -> [String; 5] {
-    let age = info.created_at.map(|created| age(created, now.into())).unwrap_or_default();
+fn row(info: &SandboxInfo, now: SystemTime) -> [String; 6] {
+    let age = info.created_at.map(|created| span(created, now.into())).unwrap_or_default();
+    let ends = info.expires_at.map(|end| format!("in {}", span(now.into(), end))).unwrap_or_default();
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    [info.id.to_string(), info.state.as_str().to_owned(), age, text(&info.image), text(&info.name)]
+    [info.id.to_string(), info.state.as_str().to_owned(), age, ends, text(&info.image), text(&info.name)]
 }
 
 /// A time span in its largest unit.
-fn age(since: Timestamp, now: Timestamp) -> String {
-    let millis = now.unix_millis().saturating_sub(since.unix_millis());
+fn span(from: Timestamp, to: Timestamp) -> String {
+    let millis = to.unix_millis().saturating_sub(from.unix_millis());
     let seconds = Duration::from_millis(u64::try_from(millis).unwrap_or(0)).as_secs();
     match seconds {
         0..120 => format!("{seconds}s"),
@@ -72,7 +75,7 @@ mod tests {
     #[test]
     fn ages_are_short() {
         let at =
-            |seconds: i64| age(Timestamp::from_unix_millis(0), Timestamp::from_unix_millis(seconds * 1000));
+            |seconds: i64| span(Timestamp::from_unix_millis(0), Timestamp::from_unix_millis(seconds * 1000));
         assert_eq!([at(5), at(300), at(10_000), at(200_000), at(-5)], ["5s", "5m", "2h", "2d", "0s"]);
     }
 }

@@ -11,12 +11,12 @@ use openlattice::{
 
 use super::report::Report;
 use crate::context::Context;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::live::{self, Ending, Signals, Streams, StreamsArguments};
 use crate::node_arguments::{NodeArguments, whole_seconds};
-use crate::{output, pull, value};
+use crate::{output, provision, pull, value};
 
-/// How long a node may stay that nobody looks after.
+/// How long a sandbox may stay that nobody looks after.
 const LEFT_BEHIND_SECONDS: u64 = 60;
 
 /// Run a command in a new sandbox and remove it afterwards
@@ -31,7 +31,7 @@ Example:
   lattice run -e GREETING=hello --timeout 30s -- sh -c 'echo $GREETING; exit 7'
   echo data | lattice run -i --memory 256m -- wc -c
   lattice run -it -- bash
-  lattice volume create data && lattice run -v data:/data -- sh -c 'date > /data/last'")]
+  lattice run -v data:/data -- sh -c 'date > /data/last'")]
 pub(crate) struct Run {
     #[command(flatten)]
     streams: StreamsArguments,
@@ -59,9 +59,9 @@ impl Run {
         let mut spec = self.node.spec()?;
         let mut signals = Signals::catch()?;
         let streams = self.streams.take()?;
-        let provider = context.provider().await?;
+        let provider = context.announced_provider().await?;
         let offer = provider.capabilities();
-        // What the command cannot have is known before there is a node.
+        // What the command cannot have is known before there is a sandbox.
         offer.check_exec(&self.exec_spec(&streams, &offer.exec))?;
         tokio::select! {
             pulled = pull::pull_missing(context, spec.runtime.image.as_deref()) => pulled?,
@@ -69,13 +69,10 @@ impl Run {
         }
         self.bind(&mut spec, offer);
         let spec_ports = spec.network.ports.clone();
-        let (info, interrupted) = match provision(&*provider, spec, &mut signals).await? {
+        let (info, interrupted) = match provision_or_stop(&*provider, spec, &mut signals).await? {
             Provisioned::Made(info, interrupted) => (info, interrupted),
             Provisioned::GivenUp(signal) => return Ok(Ending::Interrupted(signal)),
         };
-        for warning in &info.warnings {
-            output::complain(warning);
-        }
         *sandbox = Some(info.id.clone());
         tell_ports(&*provider, &info.id, &spec_ports).await;
         let outcome = match interrupted {
@@ -92,8 +89,8 @@ impl Run {
         }
     }
 
-    /// Ties the node to this process. Where nobody looks after owners, a node whose process was killed must at least not
-    /// outlive its command for long.
+    /// Ties the sandbox to this process. Where nobody looks after owners, one whose process was killed must at least not outlive its
+    /// command for long.
     fn bind(&self, spec: &mut ProvisionSpec, offer: &Capabilities) {
         if offer.identity.owners {
             spec.attachment = Attachment::Bound;
@@ -150,17 +147,17 @@ enum Provisioned {
 
 /// Provisions to the end even when a signal comes, since only then the sandbox can be removed for certain; a second interrupt
 /// gives up, and the sandbox is left to `gc`.
-async fn provision(
+async fn provision_or_stop(
     provider: &dyn ComputeProvider,
     spec: ProvisionSpec,
     signals: &mut Signals,
 ) -> Result<Provisioned> {
-    let made = provider.provision(spec);
+    let made = provision::provision(provider, spec);
     tokio::pin!(made);
     let mut first = None;
     loop {
         tokio::select! {
-            info = &mut made => return Ok(Provisioned::Made(Box::new(info.map_err(Failure::from)?), first)),
+            info = &mut made => return Ok(Provisioned::Made(Box::new(info?), first)),
             signal = signals.next() => {
                 if first == Some(Signal::INT) && signal == Signal::INT {
                     return Ok(Provisioned::GivenUp(signal));

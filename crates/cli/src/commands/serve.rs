@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use openlattice_modal_server::{Access, Credentials, Server, ServerConfig};
 
+use super::doctor;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::live::Signals;
@@ -15,8 +16,8 @@ use crate::providers::server_failed as failed;
 /// Serve Modal's sandbox protocol on the local store
 ///
 /// Modal's own Python, JavaScript and Go clients work against it when MODAL_SERVER_URL is set to the printed address. Calls
-/// need the token pair of MODAL_TOKEN_ID and MODAL_TOKEN_SECRET as they stand in our environment; without them a pair is
-/// made and kept in the store. The server may be killed at any moment: nodes and commands go on.
+/// need the token pair of MODAL_TOKEN_ID and MODAL_TOKEN_SECRET of the environment; without them a pair is created and kept in the
+/// store. The server may be killed at any moment: sandboxes and commands go on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -33,6 +34,7 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        doctor::require_host(&context.state_dir)?;
         openlattice_engine::keep_freed_memory();
         let mut config = ServerConfig::new(&context.state_dir);
         config.listen = self.listen;
@@ -49,7 +51,7 @@ impl Serve {
                 file.display()
             ));
         }
-        output::complain("nodes reach no network but their own loopback, whatever clients ask for");
+        output::complain("warning: sandboxes have no outbound network, whatever clients ask for");
         let stopped = async {
             signals.next().await;
         };

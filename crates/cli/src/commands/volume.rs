@@ -9,9 +9,9 @@ use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::output;
 
-/// Make, list and remove volumes: folders that outlive nodes and that nodes share by name
+/// Create, list and remove volumes: directories that outlive sandboxes and that sandboxes share by name
 ///
-/// A volume that a living node has is not removed. Snapshots have nothing of a volume's content.
+/// `run -v` and `create -v` create one that is missing. A volume that a living sandbox has is not removed. Snapshots have nothing of a volume's content.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -26,7 +26,7 @@ pub(crate) struct Volume {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make an empty volume, and print its name
+    /// Create an empty volume, and print its name
     Create {
         /// The name: 1 to 64 letters, digits, `-`, `_` and `.`
         name: String,

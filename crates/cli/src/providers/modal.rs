@@ -4,27 +4,49 @@
 use std::env;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use openlattice::{ComputeProvider, ErrorKind};
-use openlattice_modal::ModalConfig;
+use openlattice::ErrorKind;
+use openlattice_modal::{ModalConfig, ModalProvider};
 use openlattice_modal_server::{Server, ServerConfig};
 
+use super::Opened;
 use crate::failure::{Failure, Result};
 use crate::output;
 
 /// Variables each of which says that the user means a server.
 const SETTINGS: [&str; 4] = ["MODAL_SERVER_URL", "MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "MODAL_PROFILE"];
+/// What Modal's own service gives beyond a server of this project.
+const OF_MODAL: &str = "GPUs, outbound network, regions";
+/// What a server of this project does not give.
+const NOT_OURS: &str = "no GPUs, no outbound network";
 
-pub(super) async fn open(state_dir: PathBuf) -> Result<Arc<dyn ComputeProvider>> {
+pub(super) async fn open(state_dir: PathBuf) -> Result<Opened> {
     if is_configured() {
-        return Ok(Arc::new(ModalConfig::from_env()?.build()?));
+        let provider = ModalConfig::from_env()?.build()?;
+        let server = named(&provider);
+        return Ok(Opened::new(provider, Some(server)));
     }
-    output::complain(&format!(
-        "no Modal credentials and no MODAL_SERVER_URL: serving Modal's protocol in this process, on the store {}",
+    let server = format!(
+        "no Modal credentials and no MODAL_SERVER_URL: the built-in server in this process, on the store {} ({NOT_OURS})",
         state_dir.display()
-    ));
-    in_process(state_dir).await
+    );
+    Ok(Opened::new(in_process(state_dir).await?, Some(server)))
+}
+
+/// Whose server a provider speaks to, and what that one gives.
+fn named(provider: &ModalProvider) -> String {
+    let config = provider.client().config();
+    let url = config.server_url();
+    if config.is_modal_service() {
+        format!("Modal's cloud at {url} ({OF_MODAL})")
+    } else {
+        format!("lattice serve, or another server of Modal's protocol, at {url} (lattice serve: {NOT_OURS})")
+    }
+}
+
+/// Whether calls go to the built-in server, for which this machine matters.
+pub(crate) fn is_built_in() -> bool {
+    !is_configured()
 }
 
 /// Whether the environment or a profile file names a server or credentials. What is wrong in them is then reported, and
@@ -39,8 +61,8 @@ fn is_configured() -> bool {
     SETTINGS.iter().any(set) || profiles.is_some_and(filled)
 }
 
-/// Serves on a free port of loopback for as long as this process lives. Nodes and commands outlive it.
-async fn in_process(state_dir: PathBuf) -> Result<Arc<dyn ComputeProvider>> {
+/// Serves on a free port of loopback for as long as this process lives. Sandboxes and commands outlive it.
+async fn in_process(state_dir: PathBuf) -> Result<ModalProvider> {
     let server = Server::bind(ServerConfig::new(state_dir)).await.map_err(failed)?;
     let pair = server.credentials().cloned();
     let pair = pair
@@ -51,7 +73,7 @@ async fn in_process(state_dir: PathBuf) -> Result<Arc<dyn ComputeProvider>> {
             output::complain(&failed(error).to_string());
         }
     }));
-    Ok(Arc::new(config.build()?))
+    Ok(config.build()?)
 }
 
 /// A server that could not start or serve.

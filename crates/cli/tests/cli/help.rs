@@ -49,13 +49,75 @@ fn m2_capabilities_are_machine_readable() {
     assert!(store.ok(&["capabilities"]).contains("snapshot: yes"));
 }
 
+/// What a `lattice` that is told of a server says, for a URL of each kind of server.
+const SERVERS: [(&[(&str, &str)], &str, bool); 3] = [
+    (&[], "the built-in server", false),
+    (&[("MODAL_SERVER_URL", "http://127.0.0.1:1")], "at http://127.0.0.1:1", false),
+    (&[("MODAL_SERVER_URL", "https://api.modal.com")], "Modal's cloud at https://api.modal.com", true),
+];
+
+#[test]
+fn capabilities_name_the_server_and_claim_no_gpu_types_for_ours() {
+    let Some(store) = Store::new("servers") else { return };
+    for (variables, said, gpus) in SERVERS {
+        let ran = store.run_with(&["capabilities", "--json", "--provider", "modal"], b"", |command| {
+            let pair = [("MODAL_TOKEN_ID", "ak-1"), ("MODAL_TOKEN_SECRET", "as-hush")];
+            command.envs(pair.into_iter().filter(|_| !variables.is_empty())).envs(variables.iter().copied());
+        });
+        let json: serde_json::Value = serde_json::from_str(&ran.out()).unwrap();
+        let server = json["server"].as_str().unwrap();
+        assert!(server.contains(said) && !ran.out().contains("hush"), "{server}");
+        assert_eq!(server.contains("no GPUs"), !gpus, "{server}");
+        assert_eq!(json["constraints"]["gpuTypes"].as_array().unwrap().is_empty(), !gpus, "{json}");
+    }
+    assert!(
+        serde_json::from_str::<serde_json::Value>(&store.ok(&["capabilities", "--json"])).unwrap()["server"]
+            .is_null()
+    );
+}
+
+#[test]
+fn what_makes_a_sandbox_says_first_which_server_it_speaks_to() {
+    let Some(store) = Store::new("first line") else { return };
+    for (variables, said, _) in &SERVERS[..2] {
+        for command in [&["run", "--provider", "modal", "--", "true"][..], &["create", "--provider", "modal"]]
+        {
+            let ran = store.run_with(command, b"", |command| {
+                let pair = [("MODAL_TOKEN_ID", "ak-1"), ("MODAL_TOKEN_SECRET", "as-1")];
+                command
+                    .envs(pair.into_iter().filter(|_| !variables.is_empty()))
+                    .envs(variables.iter().copied());
+            });
+            let err = ran.err();
+            let first = err.lines().next().unwrap();
+            assert!(first.starts_with("lattice: using ") && first.contains(said), "{command:?}: {err}");
+        }
+    }
+    assert_eq!(store.run(&["run", "--", "true"]).err(), "");
+}
+
 #[test]
 fn doctor_makes_a_node_and_leaves_nothing() {
     let Some(store) = Store::new("doctor") else { return };
     let findings: serde_json::Value = serde_json::from_str(&store.ok(&["doctor", "--json"])).unwrap();
-    let trial = findings.as_array().unwrap().iter().find(|finding| finding["name"] == "trial node").unwrap();
+    let trial =
+        findings.as_array().unwrap().iter().find(|finding| finding["name"] == "test sandbox").unwrap();
     assert_eq!(trial["status"], "ok", "{trial}");
     assert!(store.nodes(false).is_empty(), "a node is left");
+    let of_here =
+        |json: &serde_json::Value| json.as_array().unwrap().iter().any(|one| one["name"] == "kernel");
+    assert!(of_here(&findings));
+    let kernel = findings.as_array().unwrap().iter().find(|one| one["name"] == "kernel").unwrap();
+    assert!(kernel["detail"].as_str().unwrap().ends_with("(needed: 6.15)"), "{kernel}");
+    // The kernel of this machine is nothing to a server elsewhere.
+    let ran = store.run_with(&["doctor", "--json", "--provider", "modal"], b"", |command| {
+        command.env("MODAL_SERVER_URL", "http://127.0.0.1:1");
+        command.env("MODAL_TOKEN_ID", "ak-1").env("MODAL_TOKEN_SECRET", "as-1");
+    });
+    let elsewhere: serde_json::Value = serde_json::from_str(&ran.out()).unwrap();
+    assert!(ran.code() == 1 && !of_here(&elsewhere), "{elsewhere}");
+    let server = elsewhere.as_array().unwrap().iter().find(|one| one["name"] == "server").unwrap();
+    assert!(server["detail"].as_str().unwrap().contains("http://127.0.0.1:1"), "{server}");
 }
 
 #[test]

@@ -26,6 +26,23 @@ fn an_archive_becomes_an_image() {
 }
 
 #[test]
+fn an_image_without_a_name_says_what_it_is() {
+    let Some(store) = Store::new("nameless images") else { return };
+    let layers = host_programs().unwrap();
+    let archive = store.path("archive.tar");
+    write_archive(&archive, &layers, ArchiveFormat::Docker).unwrap();
+    let import = || store.ok(&["images", "import", "tiny", &archive.to_string_lossy()]);
+    let (before, after) = (import(), import());
+    let id = store.ok(&["create"]);
+    let snapshot = store.ok(&["snapshot", &id]);
+    let listed = store.ok(&["images", "ls"]);
+    let row = |image: &str| listed.lines().find(|line| line.starts_with(image)).unwrap().to_owned();
+    assert!(row(&snapshot).contains(&format!("(snapshot of {id})")), "{listed}");
+    assert!(before == after || row(&before).contains("(name moved to another image)"), "{listed}");
+    assert!(row(&after).contains(" tiny "), "{listed}");
+}
+
+#[test]
 fn what_is_no_archive_is_refused() {
     let Some(store) = Store::new("bad archive") else { return };
     std::fs::write(store.path("text"), "hello").unwrap();

@@ -104,9 +104,36 @@ fn m22_a_snapshot_is_an_image_to_start_from() {
 }
 
 #[test]
+fn an_end_is_announced() {
+    let Some(store) = Store::new("ends") else { return };
+    let expiry = |id: &str| -> (String, Option<String>) {
+        let info: serde_json::Value = serde_json::from_str(&store.ok(&["inspect", id, "--json"])).unwrap();
+        let text = |name: &str| info[name].as_str().map(str::to_owned);
+        (text("createdAt").unwrap(), text("expiresAt"))
+    };
+    // The older name of the option is still taken.
+    for option in ["--lifetime", "--timeout"] {
+        let id = store.ok(&["create", option, "36h"]);
+        let listed = store.ok(&["ps"]);
+        assert!(listed.contains("ENDS") && listed.contains("in 35h"), "{listed}");
+        assert!(store.ok(&["inspect", &id]).contains("ends     2"));
+        let (created, ends) = expiry(&id);
+        assert!(ends.unwrap() > created);
+        store.ok(&["rm", &id]);
+        assert_eq!(expiry(&id).1, None);
+        assert!(!store.ok(&["inspect", &id]).contains("ends  "));
+    }
+    let idle = store.ok(&["create", "--idle", "1s"]);
+    let state =
+        || serde_json::from_str::<serde_json::Value>(&store.ok(&["inspect", &idle, "--json"])).unwrap();
+    while state()["state"] != "terminated" {}
+    assert_eq!(state()["end"]["reason"], "idleTimedOut");
+}
+
+#[test]
 fn a_life_time_ends_a_node() {
     let Some(store) = Store::new("life time") else { return };
-    let id = store.ok(&["create", "--timeout", "1s"]);
+    let id = store.ok(&["create", "--lifetime", "1s"]);
     // Returns when the node's end ends the command.
     let ran = store.run(&["exec", &id, "--", "sleep", "600"]);
     assert_eq!(ran.code(), 137, "{}", ran.err());
@@ -156,9 +183,20 @@ fn m28_a_published_port_answers_after_its_creator_ended_or_was_killed() {
     assert!(std::net::TcpStream::connect(url.strip_prefix("tcp://").unwrap()).is_err(), "it still listens");
     assert_eq!(store.run(&["port", &id]).code(), 3);
 
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = taken.local_addr().unwrap().port().to_string();
+    drop(taken);
+    let id = store.ok(&["create", "-p", &format!("{free}:8080/tcp"), "--", "sh", "-c", &script]);
+    assert_eq!(store.ok(&["port", &id]), format!("8080 tcp://127.0.0.1:{free}"), "HOST comes before SANDBOX");
+    assert_eq!(greeted(&format!("tcp://127.0.0.1:{free}")), "hello\n");
+    assert!(
+        store.run(&["run", "-p", "53:53/udp", "--", "true"]).err().contains("udp ports are not published")
+    );
+
     let mut run = store.start(&["run", "-p", "8080", "--", "perl", "-e", GREETER]);
     assert_eq!(run.line(), "up");
-    let id = store.nodes(false)[0]["id"].as_str().unwrap().to_owned();
+    let of_run = store.nodes(false).into_iter().find(|node| !node["owner"].is_null()).unwrap();
+    let id = of_run["id"].as_str().unwrap().to_owned();
     run.signal(rustix::process::Signal::KILL);
     run.wait();
     let url = store.ok(&["port", &id, "8080"]);

@@ -1,5 +1,8 @@
 //! `lattice serve`.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -78,7 +81,8 @@ fn the_log_has_each_call_when_it_is_asked_for() {
         })
     };
     let plain = call(&["run", "--", "true"]);
-    assert_eq!((plain.code(), plain.err().as_str()), (0, ""));
+    let said = plain.err();
+    assert!(plain.code() == 0 && said.lines().count() == 1 && said.contains(&url), "{said}");
     let logged = call(&["--log", "debug", "exec", "sb-unknown", "--", "true"]);
     assert_eq!(logged.code(), 125, "{}", logged.err());
     assert!(logged.err().contains("call ended") && logged.err().contains("not found"), "{}", logged.err());
@@ -90,6 +94,27 @@ fn the_log_has_each_call_when_it_is_asked_for() {
         log.lines().filter(is).count()
     };
     assert!(calls("TaskExecStart", "0") == 1 && calls("answered", "5") > 0, "{log}");
+}
+
+#[test]
+fn an_ordinary_user_is_told_at_the_start() {
+    let Some(store) = Store::new("serve as a user") else { return };
+    // Below a folder that everybody may enter, whoever built the program where.
+    let folder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().unwrap();
+    let program = folder.path().join("lattice");
+    fs::copy(store.lattice().get_program(), &program).unwrap();
+    let own = folder.path().join("own");
+    fs::create_dir(&own).unwrap();
+    std::os::unix::fs::chown(&own, Some(65_534), Some(65_534)).unwrap();
+    for (arguments, code) in [(&["serve"][..], 6), (&["run", "--", "true"], 125), (&["create"], 6)] {
+        let mut command = std::process::Command::new(&program);
+        command.args(arguments).uid(65_534).gid(65_534).env_clear().current_dir("/");
+        let output = command.env("LATTICE_STATE_DIR", &own).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(code), &b""[..]), "{said}");
+        assert!(!said.contains("run as root once"), "{said}");
+        assert!(said.contains("sandboxes need root on this machine") && said.contains("sudo"), "{said}");
+    }
 }
 
 #[test]

@@ -145,7 +145,9 @@ fn g5_gc_ends_the_node_of_a_killed_run() {
     let node = store.nodes(false).remove(0);
     let detached = store.ok(&["create"]);
     running.kill();
-    assert_eq!(store.nodes(false).len(), 2, "a killed process cannot have ended its node");
+    let states: Vec<_> = store.nodes(false).iter().map(|node| node["state"].clone()).collect();
+    assert_eq!(states, ["running", "abandoned"], "a killed process cannot have ended its sandbox");
+    assert!(store.ok(&["inspect", node["id"].as_str().unwrap()]).contains("abandoned"));
     let report = store.ok(&["gc"]);
     assert!(report.contains(&format!("ended {}", node["id"].as_str().unwrap())), "{report}");
     let left = store.nodes(false);
@@ -160,6 +162,7 @@ fn g5_gc_over_the_wire_ends_the_node_of_a_killed_run() {
     assert_eq!(running.line(), "ready");
     let node = store.nodes(false).remove(0);
     running.kill();
+    assert!(store.ok(&["ps", "--provider", "modal"]).contains("abandoned"));
     let report = store.ok(&["gc", "--provider", "modal"]);
     assert!(report.contains(&format!("ended {}", node["id"].as_str().unwrap())), "{report}");
     assert!(store.nodes(false).is_empty(), "a node is left");

@@ -31,10 +31,37 @@ fn m04_a_volume_is_made_used_kept_and_removed() {
         assert!(store.ok(&with(&["volume", "ls"], provider)).contains("data "));
         assert_eq!(store.ok(&with(&["volume", "rm", "data"], provider)), "data");
         assert_eq!(store.run(&with(&["volume", "rm", "data"], provider)).code(), 3);
-        let ran = store.run(&with(&["run", "-v", "data:/data", "--", "true"], provider));
-        assert_eq!((ran.code(), ran.err().contains("\"data\"")), (125, true), "{}", ran.err());
+        // One that is missing is created, and said so once.
+        let two =
+            ["run", "-v", "data:/data", "-v", "other:/other:ro", "--", "sh", "-c", "echo again > /data/file"];
+        for created in [true, false] {
+            let ran = store.run(&with(&two, provider));
+            assert_eq!(ran.code(), 0, "{}", ran.err());
+            for name in ["data", "other"] {
+                assert_eq!(ran.err().contains(&format!("created volume {name:?}")), created, "{}", ran.err());
+            }
+        }
+        let id = store.ok(&with(&["create", "-v", "data:/data", "-v", "third:/third"], provider));
+        assert_eq!(store.ok(&with(&["exec", &id, "--", "cat", "/data/file"], provider)), "again");
+        store.ok(&with(&["rm", &id], provider));
+        // What cannot be made leaves no volume behind.
+        let refused = ["run", "-v", "fourth:/x", "--network", "open", "--", "true"];
+        assert_eq!(store.run(&with(&refused, provider)).code(), 125);
+        assert_eq!(store.run(&with(&["run", "-v", "a b:/x", "--", "true"], provider)).code(), 125);
+        assert!(!store.ok(&with(&["volume", "ls"], provider)).contains("fourth"));
         assert!(store.nodes(false).is_empty(), "a node is left");
     });
+}
+
+#[test]
+fn directories_of_this_machine_are_not_mounted_and_it_says_so() {
+    let Some(store) = Store::new("host directories") else { return };
+    for given in ["/tmp:/data", "./src:/src", "..:/x:ro", "~/x:/x"] {
+        let ran = store.run(&["create", "-v", given]);
+        assert_eq!((ran.code(), ran.out().as_str()), (2, ""), "{given}");
+        assert!(ran.err().contains("host directories are not mounted: use `lattice cp`"), "{}", ran.err());
+    }
+    assert_eq!(store.ok(&["volume", "ls", "--json"]), "[]");
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub struct ImageInfo {
     pub expires_at: Option<SystemTime>,
     /// The sandbox it is a snapshot of.
     pub snapshot_of: Option<crate::id::SandboxId>,
+    /// Whether it is, or was, the image `host`: this machine's own `/usr`.
+    pub is_host: bool,
 }
 
 impl ImageInfo {
@@ -53,6 +55,7 @@ impl ImageInfo {
             workdir: None,
             expires_at: None,
             snapshot_of: None,
+            is_host: false,
         }
     }
 }

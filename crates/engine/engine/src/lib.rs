@@ -40,6 +40,7 @@ pub use image::{ImageInfo, OnProgress, PullSpec, RegistryCredentials, SnapshotSp
 pub use openlattice_sys::keep_freed_memory;
 pub use ports::{PublishPort, PublishedPort};
 pub use probe::Probe;
+pub use rootfs::MINIMAL_KERNEL;
 pub use sandbox::{
     EndReason, Limits, NetworkMode, Owner, SandboxEnd, SandboxFilter, SandboxInfo, SandboxSpec, SandboxState,
 };

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use openlattice_engine::MINIMAL_KERNEL;
+
 use super::{Finding, Status};
 
-/// Idmapped mounts of overlay lowers need 5.19; everything else that nodes use is older.
-const KERNEL: (u32, u32) = (5, 19);
 /// Controllers that the declared limits stand on.
 const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 
@@ -22,8 +22,9 @@ pub(super) fn findings(state_dir: &Path) -> Vec<Finding> {
 fn kernel() -> Finding {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let release = release.trim();
-    let new_enough = version(release).is_some_and(|version| version >= KERNEL);
-    Finding::needed("kernel", new_enough, format!("{release} (needed: {}.{})", KERNEL.0, KERNEL.1))
+    let new_enough = version(release).is_some_and(|version| version >= MINIMAL_KERNEL);
+    let (major, minor) = MINIMAL_KERNEL;
+    Finding::needed("kernel", new_enough, format!("{release} (needed: {major}.{minor})"))
 }
 
 /// Major and minor number of a kernel release.
@@ -35,7 +36,7 @@ fn version(release: &str) -> Option<(u32, u32)> {
 fn user() -> Finding {
     let root = rustix::process::geteuid().is_root();
     let detail =
-        if root { "root" } else { "not root: run lattice as root, rootless nodes are not offered yet" };
+        if root { "root" } else { "not root: sandboxes need root on this machine, run lattice with sudo" };
     Finding::needed("user", root, detail)
 }
 
@@ -97,7 +98,7 @@ fn kill() -> Finding {
         .iter()
         .any(|path| Path::new(path).exists());
     let detail =
-        if there { "control groups version 2" } else { "by version 1 freezer: ending a node is slower" };
+        if there { "control groups version 2" } else { "by version 1 freezer: ending a sandbox is slower" };
     Finding::new("kill and freeze", if there { Status::Ok } else { Status::Limited }, detail)
 }
 
@@ -115,7 +116,7 @@ fn store(state_dir: &Path) -> Finding {
 
 /// The same on every machine for now, and what users ask first.
 fn network() -> Finding {
-    let detail = "nodes reach their own loopback only; `--network open` is refused, and clients of `lattice serve` are told";
+    let detail = "sandboxes reach their own loopback only; `--network open` is refused, and clients of `lattice serve` are told";
     Finding::new("network", Status::Limited, detail)
 }
 

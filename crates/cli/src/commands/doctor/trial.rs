@@ -1,4 +1,4 @@
-//! A node made for trial.
+//! A sandbox made for trial.
 
 use std::time::{Duration, Instant};
 
@@ -12,22 +12,24 @@ use crate::failure::{Failure, Result};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) async fn findings(context: &Context) -> Vec<Finding> {
-    let provider = match context.provider().await {
-        Ok(provider) => provider,
+    let opened = match context.open().await {
+        Ok(opened) => opened,
         Err(failure) => return vec![Finding::new("provider", Status::Missing, one_line(&failure))],
     };
 
+    let provider = opened.provider;
+    let server = opened.server.map(|server| Finding::new("server", Status::Ok, server));
     let health = provider.health().await;
     let words =
         health.message.unwrap_or_else(|| format!("answers in {} ms", health.latency_ms.unwrap_or_default()));
     let provider_finding =
         Finding::needed("provider", health.healthy, format!("{}: {words}", provider.name()));
     let trial = match tokio::time::timeout(PATIENCE, trial(&*provider)).await {
-        Ok(Ok(words)) => Finding::new("trial node", Status::Ok, words),
-        Ok(Err(failure)) => Finding::new("trial node", Status::Missing, one_line(&failure)),
-        Err(_) => Finding::new("trial node", Status::Missing, "no answer within 30 s"),
+        Ok(Ok(words)) => Finding::new("test sandbox", Status::Ok, words),
+        Ok(Err(failure)) => Finding::new("test sandbox", Status::Missing, one_line(&failure)),
+        Err(_) => Finding::new("test sandbox", Status::Missing, "no answer within 30 s"),
     };
-    vec![provider_finding, trial]
+    server.into_iter().chain([provider_finding, trial]).collect()
 }
 
 async fn trial(provider: &dyn openlattice::ComputeProvider) -> Result<String> {
@@ -43,7 +45,7 @@ async fn trial(provider: &dyn openlattice::ComputeProvider) -> Result<String> {
     if outcome?.is_success() {
         return Ok(format!("first command done after {} ms", took.as_millis()));
     }
-    Err(Failure::new(openlattice::ErrorKind::Internal, "`true` did not succeed in the node"))
+    Err(Failure::new(openlattice::ErrorKind::Internal, "`true` did not succeed in the sandbox"))
 }
 
 fn one_line(failure: &Failure) -> String {

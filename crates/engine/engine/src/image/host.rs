@@ -70,10 +70,7 @@ impl Inner {
 
 fn build(inner: &Inner, fingerprint: String) -> Result<ImageRow> {
     if !rustix::process::geteuid().is_root() {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            "the image \"host\" needs root to be built: run as root once",
-        ));
+        return Err(Error::new(ErrorKind::Unsupported, "sandboxes need root on this machine: run with sudo"));
     }
     let _fresh = layers::keep_fresh_layers(inner)?;
     let sink = layers::sink(inner)?;

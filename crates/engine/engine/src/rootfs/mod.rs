@@ -1,6 +1,4 @@
 //! The sandbox's file systems as detached mounts: nothing is attached anywhere on the host.
-//!
-//! Minimal kernel: 6.15, for overlay layers by descriptor (`FSCONFIG_SET_FD`, with `O_PATH`) that are detached mounts. Measured on 6.18.
 
 mod dev;
 mod overlay;
@@ -11,6 +9,10 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
+
+/// Oldest kernel, major and minor number, that sandboxes work on: overlay layers by descriptor (`FSCONFIG_SET_FD`, with `O_PATH`)
+/// that are detached mounts. Measured on 6.18.
+pub const MINIMAL_KERNEL: (u32, u32) = (6, 15);
 
 /// The mounts of a sandbox that the engine makes: the root and others.
 pub(crate) struct Mounts {

@@ -50,11 +50,9 @@ pub(super) fn mount(lower: &[OwnedFd], dir: &Path, upper: &str, work: &str) -> R
     let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
         .map_err(|e| Error::io("cannot use overlay file systems", e))?;
     try_mount(&fs, lower, &upper, &work).map_err(|e| {
-        let log = log(&fs);
-        Error::io(
-            format!("cannot mount the sandbox's overlay (layers by descriptor need Linux 6.15): {log}"),
-            e,
-        )
+        let ((major, minor), log) = (super::MINIMAL_KERNEL, log(&fs));
+        let needed = format!("layers by descriptor need Linux {major}.{minor}");
+        Error::io(format!("cannot mount the sandbox's overlay ({needed}): {log}"), e)
     })
 }
 

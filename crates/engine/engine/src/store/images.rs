@@ -188,6 +188,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<ImageRow> {
         command: content.command.clone(),
         workdir: content.workdir.clone(),
         expires_at: row.get::<_, Option<i64>>("expires_ns")?.map(clock::from_ns),
+        is_host: content.usr.is_some() && snapshot_of.is_none(),
         snapshot_of: snapshot_of.and_then(|id| SandboxId::parse(&id).ok()),
     };
     Ok(ImageRow { info, content })
