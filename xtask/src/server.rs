@@ -58,7 +58,7 @@ impl Store {
         if left.is_empty() {
             return Ok(());
         }
-        program::capture(self.lattice().arg("rm").args(&left)).map(drop)
+        program::capture(self.lattice().args(["rm", "--ignore"]).args(&left)).map(drop)
     }
 
     /// Empties the store, lets it collect its garbage, and removes the folder.

@@ -45,6 +45,7 @@ impl Cp {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let (source, target) = (Place::parse(&self.source)?, Place::parse(&self.target)?);
         let provider = context.provider().await?;
+        let (source, target) = (source.found(&*provider).await?, target.found(&*provider).await?);
         let progress = Progress::start(self.json);
         let report = match (source, target) {
             (Place::Node(id, path), Place::Local(local)) => {

@@ -49,8 +49,10 @@ fn m2_capabilities_are_machine_readable() {
     assert!(store.ok(&["capabilities"]).contains("snapshot: yes"));
 }
 
-/// What a `lattice` that is told of a server says, for a URL of each kind of server.
-const SERVERS: [(&[(&str, &str)], &str, bool); 3] = [
+/// Variables that name a server, what `lattice` says of it, and whether it is credited with GPUs.
+type Server = (&'static [(&'static str, &'static str)], &'static str, bool);
+
+const SERVERS: [Server; 3] = [
     (&[], "the built-in server", false),
     (&[("MODAL_SERVER_URL", "http://127.0.0.1:1")], "at http://127.0.0.1:1", false),
     (&[("MODAL_SERVER_URL", "https://api.modal.com")], "Modal's cloud at https://api.modal.com", true),

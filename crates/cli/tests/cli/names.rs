@@ -14,6 +14,10 @@ fn every_command_takes_a_name_and_the_beginning_of_an_id() {
             assert!(ok(&["inspect", word]).contains(&id), "{provider} {word}");
             assert_eq!(ok(&["tag", word, "a=b"]), "a=b");
             assert_eq!(ok(&["port", word]), "");
+            let copy = store.path("copy").to_string_lossy().into_owned();
+            ok(&["cp", &format!("{word}:/etc/hosts"), &copy]);
+            ok(&["cp", &copy, &format!("{word}:/srv/copy")]);
+            assert!(ok(&["exec", word, "--", "cat", "/srv/copy"]).contains("localhost"));
             assert!(ok(&["snapshot", word]).starts_with("im-"));
             assert_eq!(ok(&["watch", "--timeout", "1s", "--kind", "access", &format!("{word}:/srv")]), "");
         }

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use openlattice::SandboxId;
+use openlattice::{ComputeProvider, SandboxId};
 
 use crate::failure::{Failure, Result};
+use crate::resolve;
 
 /// A path in a node or on this machine.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +28,14 @@ impl Place {
             }
             _ if text.is_empty() => Err(Failure::invalid("a path is empty")),
             _ => Ok(Self::Local(PathBuf::from(text))),
+        }
+    }
+
+    /// The same place, with the ID of the sandbox that its word means.
+    pub(super) async fn found(self, provider: &dyn ComputeProvider) -> Result<Self> {
+        match self {
+            Self::Node(word, path) => Ok(Self::Node(resolve::living(provider, word.as_str()).await?, path)),
+            local => Ok(local),
         }
     }
 }
