@@ -8,7 +8,7 @@ use openlattice::ErrorKind;
 
 /// `run` and `exec`: the command's timeout passed.
 pub(crate) const TIMEOUT: u8 = 124;
-/// `run` and `exec`: lattice itself failed, and says why on standard error.
+/// `run` and `exec`: lattice itself failed or output was lost, and it says why on standard error.
 pub(crate) const OWN_FAILURE: u8 = 125;
 /// `run` and `exec`: the program may not be executed.
 pub(crate) const NOT_EXECUTABLE: u8 = 126;
@@ -24,8 +24,8 @@ pub(crate) const BROKEN_PIPE: u8 = 141;
 /// What `--help` says of them.
 pub(crate) const HELP: &str = "\
 Exit codes:
-  run, exec   the command's own; 128+N for signal N; 124 timeout, 125 failure of lattice,
-              126 not executable, 127 not found
+  run, exec   the command's own; 128+N for signal N; 124 timeout, 125 failure of lattice
+              or output lost, 126 not executable, 127 not found
   others      0 success, 1 internal, 2 invalid argument, 3 not found, 4 already exists,
               5 failed precondition, 6 unsupported, 7 unauthenticated, 8 permission denied,
               9 resource exhausted, 10 timeout, 11 unavailable, 12 cancelled";

@@ -88,7 +88,7 @@ pub use resources::{Lifetime, Resources, VolumeMount};
 pub use result::{ExecEnd, ExecResult, ExecStatus, ExitStatus, Signal};
 pub use run::{Callbacks, ComputeProviderExt};
 pub use secret::{Env, Secret, SecretSource};
-pub use session::{ExecSession, OutputChunk, OutputReader, OutputStream, StdinStatus};
+pub use session::{DropReason, Dropped, ExecSession, OutputChunk, OutputReader, OutputStream, StdinStatus};
 pub use snapshot::{SnapshotKind, SnapshotRef, SnapshotSpec};
 pub use spec::{Attachment, ProvisionSpec, Readiness, RegistryCredentials, Runtime};
 pub use stdin::Stdin;

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::try_join3;
 
 use crate::{
-    ComputeProvider, Error, ErrorKind, ExecResult, ExecSpec, Node, NodeRef, OnDrop, OutputReader,
+    ComputeProvider, Dropped, Error, ErrorKind, ExecResult, ExecSpec, Node, NodeRef, OnDrop, OutputReader,
     OutputStream, ProvisionSpec, Result, SandboxId, SnapshotRef, Stdin,
 };
 
@@ -139,16 +139,16 @@ async fn run<P: ComputeProvider + ?Sized>(
         status,
         stdout: stdout.0,
         stderr: stderr.0,
-        stdout_dropped_from: stdout.1,
-        stderr_dropped_from: stderr.1,
+        stdout_dropped_from: stdout.1.map(|dropped| dropped.from),
+        stderr_dropped_from: stderr.1.map(|dropped| dropped.from),
     })
 }
 
-/// Reads a stream to its end; returns its bytes, and the offset from which the provider dropped some.
+/// Reads a stream to its end; returns its bytes, and what the provider dropped.
 async fn drain(
     mut reader: Box<dyn OutputReader>,
     mut sink: Option<Sink<'_>>,
-) -> Result<(Bytes, Option<u64>)> {
+) -> Result<(Bytes, Option<Dropped>)> {
     let mut whole = BytesMut::new();
     while let Some(chunk) = reader.next_chunk().await? {
         if let Some(sink) = &mut sink {
@@ -156,5 +156,5 @@ async fn drain(
         }
         whole.extend_from_slice(&chunk.data);
     }
-    Ok((whole.freeze(), reader.dropped_from()))
+    Ok((whole.freeze(), reader.dropped()))
 }

@@ -59,8 +59,44 @@ pub trait OutputReader: fmt::Debug + Send {
     /// - Dropping the future loses nothing: the next call returns what this one would have.
     async fn next_chunk(&mut self) -> Result<Option<OutputChunk>>;
 
-    /// Returns the offset from which output was dropped at the provider's quota, once that is known.
-    fn dropped_from(&self) -> Option<u64>;
+    /// Returns what was dropped, once that is known: at the end of the stream, where the provider tells.
+    fn dropped(&self) -> Option<Dropped>;
+}
+
+/// Says what of a stream was dropped; all that came before was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Dropped {
+    /// The position of the first byte that was dropped.
+    pub from: u64,
+    /// How many bytes were.
+    pub bytes: u64,
+    /// Why.
+    pub reason: DropReason,
+}
+
+/// Says why output was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum DropReason {
+    /// Nobody read it, and it reached the provider's output quota.
+    Quota,
+    /// The disk on which it is kept was full.
+    DiskFull,
+    /// The file in which it is kept may not grow further.
+    FileLimit,
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.reason {
+            DropReason::Quota => "nobody read them, and the output quota was reached",
+            DropReason::DiskFull => "the disk was full",
+            DropReason::FileLimit => "the limit of a file's size was reached",
+        };
+        write!(f, "{} bytes from byte {} on were dropped: {why}", self.bytes, self.from)
+    }
 }
 
 /// Says how much input a command's stdin has accepted.
@@ -88,9 +124,11 @@ pub trait ExecSession: fmt::Debug + Send + Sync {
     /// Opens a reader of one stream at an offset; each reader is independent of every other.
     ///
     /// # Behaviour
-    /// - The whole output is kept for as long as the sandbox lives, within the provider's quota, and can be read any number
-    ///   of times, also after the command ended.
-    /// - Nobody reading never holds up the command.
+    /// - A reader that keeps up loses nothing, however much it is.
+    /// - Output is kept for as long as the sandbox lives, within the provider's quota, and can be read any number of times, also after the
+    ///   command ended. What lies far behind every reader while the command runs may be given up: reading from there is
+    ///   `FailedPrecondition` with subject `Exec`, and names the first offset that is still there.
+    /// - Nobody reading never holds up the command for long; a reader that is behind may, as a full pipe would.
     fn output(&self, stream: OutputStream, offset: u64) -> Box<dyn OutputReader>;
 
     /// Writes to standard input at an offset (the number of bytes written before).

@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openlattice::{
-    Bytes, Capabilities, ComputeProvider, Error, ExecId, ExecSession, ExecSpec, ExecStatus, Extensions,
-    FileContent, FileEvent, FileInfo, FileWatch, Files, GcReport, Health, ListFilter, ListOptions,
-    OutputChunk, OutputReader, OutputStream, ProvisionSpec, PtySize, Result, SandboxId, SandboxInfo, Signal,
-    SnapshotKind, SnapshotRef, SnapshotSpec, StdinStatus, Timestamp, WatchOptions, WriteOptions, async_trait,
+    Bytes, Capabilities, ComputeProvider, DropReason, Dropped, Error, ExecId, ExecSession, ExecSpec,
+    ExecStatus, Extensions, FileContent, FileEvent, FileInfo, FileWatch, Files, GcReport, Health, ListFilter,
+    ListOptions, OutputChunk, OutputReader, OutputStream, ProvisionSpec, PtySize, Result, SandboxId,
+    SandboxInfo, Signal, SnapshotKind, SnapshotRef, SnapshotSpec, StdinStatus, Timestamp, WatchOptions,
+    WriteOptions, async_trait,
 };
 use tracing::field::{Field, Visit};
 use tracing::span;
@@ -310,8 +311,8 @@ impl OutputReader for DoubleReader {
         Ok((!data.is_empty()).then_some(OutputChunk { offset: start as u64, data }))
     }
 
-    fn dropped_from(&self) -> Option<u64> {
-        Some(TEXT.len() as u64)
+    fn dropped(&self) -> Option<Dropped> {
+        Some(Dropped { from: TEXT.len() as u64, bytes: 1, reason: DropReason::Quota })
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use openlattice::{
-    ComputeProvider, ExecId, ExecSession, OutputChunk, OutputReader, OutputStream, Result, SandboxId,
-    async_trait,
+    ComputeProvider, Dropped, ExecId, ExecSession, OutputChunk, OutputReader, OutputStream, Result,
+    SandboxId, async_trait,
 };
 use tokio::sync::Mutex;
 
@@ -111,8 +111,8 @@ impl<L: Layer> OutputReader for LayeredReader<L> {
         through(&*self.layer, about, read).await
     }
 
-    fn dropped_from(&self) -> Option<u64> {
+    fn dropped(&self) -> Option<Dropped> {
         let state = self.state.try_lock().expect("reading borrows the reader, so nobody reads now");
-        state.inner.dropped_from()
+        state.inner.dropped()
     }
 }

@@ -6,26 +6,34 @@ mod pump;
 mod signals;
 mod terminal;
 
-use openlattice::{ExecCapabilities, ExecSession, ExecStatus, OutputStream, Signal};
+use openlattice::{Dropped, ExecCapabilities, ExecSession, ExecStatus, OutputStream, Signal};
 use tokio::sync::Notify;
 
 pub(crate) use signals::Signals;
 pub(crate) use terminal::{Streams, StreamsArguments};
 
 use crate::failure::Result;
-use crate::output::{self, Sink};
+use crate::output::Sink;
 use passing::Passing;
 use pump::Pumped;
 
 /// How following a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// The command ended, and its whole output was passed on.
-    Status(ExecStatus),
+    /// The command ended, and its output was passed on.
+    Status(Finished),
     /// A signal told us to stop; the command may still run.
     Interrupted(Signal),
     /// Nobody reads our output any more; the command may still run.
     BrokenPipe,
+}
+
+/// How a command ended, and what of its output never came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Finished {
+    pub(crate) status: ExecStatus,
+    pub(crate) stdout: Option<Dropped>,
+    pub(crate) stderr: Option<Dropped>,
 }
 
 /// Passes output on as it comes, forwards standard input where asked to, and signals, until the command has ended.
@@ -83,11 +91,7 @@ async fn finish(session: &dyn ExecSession, hung_up: &Notify) -> Result<Ending> {
         })
     };
     match pumped.await {
-        Ok((stdout, stderr, status)) => {
-            say_what_was_dropped("stdout", stdout);
-            say_what_was_dropped("stderr", stderr);
-            Ok(Ending::Status(status))
-        }
+        Ok((stdout, stderr, status)) => Ok(Ending::Status(Finished { status, stdout, stderr })),
         Err(Stop::BrokenPipe) => Ok(Ending::BrokenPipe),
         Err(Stop::Failed(failure)) => Err(failure),
     }
@@ -101,16 +105,10 @@ enum Stop {
 
 async fn stop_at_broken_pipe(
     pump: impl Future<Output = Result<Pumped>>,
-) -> std::result::Result<Option<u64>, Stop> {
+) -> std::result::Result<Option<Dropped>, Stop> {
     match pump.await {
-        Ok(Pumped::Whole { dropped_from }) => Ok(dropped_from),
+        Ok(Pumped::Whole { dropped }) => Ok(dropped),
         Ok(Pumped::BrokenPipe) => Err(Stop::BrokenPipe),
         Err(failure) => Err(Stop::Failed(failure)),
-    }
-}
-
-fn say_what_was_dropped(stream: &str, dropped_from: Option<u64>) {
-    if let Some(offset) = dropped_from {
-        output::complain(&format!("{stream} from byte {offset} on was dropped at the output quota"));
     }
 }

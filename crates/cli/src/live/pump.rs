@@ -2,7 +2,7 @@
 
 use std::io;
 
-use openlattice::OutputReader;
+use openlattice::{Dropped, OutputReader};
 use rustix::io::Errno;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
@@ -14,7 +14,7 @@ use crate::output::Sink;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pumped {
     /// All was written, up to where the provider dropped output, if it did.
-    Whole { dropped_from: Option<u64> },
+    Whole { dropped: Option<Dropped> },
     /// Nobody reads our stream any more.
     BrokenPipe,
 }
@@ -39,5 +39,5 @@ pub(super) async fn pump(mut reader: Box<dyn OutputReader>, sink: Sink, hung_up:
             written => written.map_err(|error| Failure::from_io(sink.action(), error))?,
         }
     }
-    Ok(Pumped::Whole { dropped_from: reader.dropped_from() })
+    Ok(Pumped::Whole { dropped: reader.dropped() })
 }

@@ -1,6 +1,6 @@
 //! Output: bytes, complete, in order, by offset.
 
-use openlattice::{ExecSession, ExecSpec, OutputStream, Stdin};
+use openlattice::{DropReason, Dropped, ErrorKind, ExecSession, ExecSpec, OutputStream, Stdin, Subject};
 
 use super::behaviours;
 use crate::case::{Case, shell, shell_text};
@@ -15,6 +15,7 @@ behaviours![
     g2_nobody_reading_does_not_hold_up_the_command,
     g2_a_background_process_does_not_keep_the_stream_open,
     g2_output_beyond_the_quota_is_reported,
+    g2_a_reader_that_keeps_up_loses_nothing_beyond_the_quota,
 ];
 
 /// The largest quota that the suite fills.
@@ -34,7 +35,7 @@ pub(crate) async fn read_from(
         next = chunk.end();
         whole.extend_from_slice(&chunk.data);
     }
-    ensure_eq!(reader.dropped_from(), None, "where output was dropped");
+    ensure_eq!(reader.dropped(), None, "what output was dropped");
     Ok(whole)
 }
 
@@ -125,10 +126,45 @@ async fn g2_output_beyond_the_quota_is_reported(case: Case) -> Outcome {
     }
     let node = case.node().await?;
     let bytes = (quota + 100_000).to_string();
-    let result = node.run(ExecSpec::new(["head", "-c", &bytes, "/dev/zero"])).await?;
-    ensure!(result.is_success(), "the command did not run on: {:?}", result.status);
-    ensure_eq!(result.stdout_dropped_from, Some(quota), "where dropping began");
-    ensure_eq!(result.stdout.len() as u64, quota, "the bytes that were kept");
-    ensure_eq!(result.stderr_dropped_from, None, "where dropping of standard error began");
+    let session = node.exec(ExecSpec::new(["head", "-c", &bytes, "/dev/zero"])).await?;
+    let status = session.wait().await?;
+    ensure!(status.is_success(), "the command did not run on: {status:?}");
+    let (mut reader, mut kept) = (session.output(OutputStream::Stdout, 0), 0);
+    while let Some(chunk) = reader.next_chunk().await? {
+        kept = chunk.end();
+    }
+    let expected = Dropped { from: quota, bytes: 100_000, reason: DropReason::Quota };
+    ensure_eq!(reader.dropped(), Some(expected), "what was dropped of an output that nobody read");
+    ensure_eq!(kept, quota, "the bytes that were kept");
+    let mut reader = session.output(OutputStream::Stderr, 0);
+    ensure_eq!(reader.next_chunk().await?, None, "standard error");
+    ensure_eq!(reader.dropped(), None, "what was dropped of standard error");
+    passed()
+}
+
+async fn g2_a_reader_that_keeps_up_loses_nothing_beyond_the_quota(case: Case) -> Outcome {
+    let Some(quota) = case.offers().limits.output_bytes else {
+        return skipped("the provider declares no bound of what it keeps");
+    };
+    if quota > FILLABLE {
+        return skipped(format!("{quota} bytes of output are too many to read here"));
+    }
+    let node = case.node().await?;
+    let bytes = 4 * quota + 12_345;
+    let session = node.exec(ExecSpec::new(["head", "-c", &bytes.to_string(), "/dev/zero"])).await?;
+    let read = read_from(&*session, OutputStream::Stdout, 0).await?;
+    ensure_eq!(read.len() as u64, bytes, "the bytes that arrived");
+    let mut again = session.output(OutputStream::Stdout, 0);
+    match again.next_chunk().await {
+        Err(error) => {
+            ensure_eq!(
+                error.kind(),
+                ErrorKind::FailedPrecondition,
+                "the kind for what is not there any more"
+            );
+            ensure_eq!(error.subject(), Some(Subject::Exec), "the subject for what is not there any more");
+        }
+        Ok(chunk) => ensure_eq!(chunk.map(|chunk| chunk.offset), Some(0), "where a second reading began"),
+    }
     passed()
 }

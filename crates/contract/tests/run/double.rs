@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use openlattice::{
-    Bytes, Capabilities, ComputeProvider, Error, ErrorKind, ExecId, ExecSession, ExecSpec, ExecStatus,
-    Extensions, GcReport, Health, ListFilter, OnDrop, Operation, OutputChunk, OutputReader, OutputStream,
-    ProvisionSpec, PtySize, Result, SandboxId, SandboxInfo, SandboxState, Signal, SnapshotRef, SnapshotSpec,
-    StdinStatus, async_trait,
+    Bytes, Capabilities, ComputeProvider, DropReason, Dropped, Error, ErrorKind, ExecId, ExecSession,
+    ExecSpec, ExecStatus, Extensions, GcReport, Health, ListFilter, OnDrop, Operation, OutputChunk,
+    OutputReader, OutputStream, ProvisionSpec, PtySize, Result, SandboxId, SandboxInfo, SandboxState, Signal,
+    SnapshotRef, SnapshotSpec, StdinStatus, async_trait,
 };
 
 /// Plays back one command.
@@ -55,8 +55,8 @@ impl OutputReader for Reader {
         Ok((!data.is_empty()).then_some(OutputChunk { offset: start as u64, data }))
     }
 
-    fn dropped_from(&self) -> Option<u64> {
-        Some(self.text.len() as u64)
+    fn dropped(&self) -> Option<Dropped> {
+        Some(Dropped { from: self.text.len() as u64, bytes: 1, reason: DropReason::Quota })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The table of commands.
 
+use crate::hold::{Bounds, Readers};
 use crate::protocol::{EXEC_MAGIC, ExecStatus, MAX_EXEC_ID, VERSION, exec_state, flag};
 use crate::sys::{self, Fd};
 
@@ -31,6 +32,10 @@ pub(crate) struct Stream {
     pub(crate) len: u64,
     /// Bytes not kept; once there are some no more are kept, so that the file is a beginning without holes.
     pub(crate) dropped: u64,
+    /// Bytes that may be kept before the spool and its readers are looked at again.
+    pub(crate) room: u64,
+    /// What its readers did.
+    pub(crate) readers: Readers,
 }
 
 /// The input.
@@ -86,8 +91,8 @@ pub(crate) struct Exec {
     pub(crate) terminal: Fd,
     pub(crate) input: Input,
     pub(crate) output: [Stream; 2],
-    /// Most bytes of an output; 0 = no bound.
-    pub(crate) quota: u64,
+    /// How much of its output is kept, and when its readers are waited for.
+    pub(crate) bounds: Bounds,
     /// Boot-time nanoseconds; 0 = none.
     pub(crate) deadline_ns: u64,
     /// Real-time nanoseconds.

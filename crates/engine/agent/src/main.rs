@@ -15,6 +15,7 @@ mod clients;
 mod end;
 mod environment;
 mod exec;
+mod hold;
 mod launch;
 mod masks;
 mod memory;

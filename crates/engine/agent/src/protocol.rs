@@ -150,8 +150,13 @@ pub mod tag {
     pub const GID: u32 = 68;
     /// u64 milliseconds; 0 = none. At its end the whole tree is killed and `flag::TIMED_OUT` is set.
     pub const TIMEOUT_MS: u32 = 69;
-    /// u64 bytes that each output spool may hold; what comes after is read and dropped. 0 = none.
+    /// u64 bytes that each output spool may hold on disk while nobody reads it; what comes after is read and dropped. 0 = none.
     pub const OUTPUT_QUOTA: u32 = 70;
+    /// u64 bytes of an output spool from which on a reader that is behind holds the command up, as a full pipe would; 0 = never. See
+    /// [`readers`](super::readers).
+    pub const OUTPUT_WINDOW: u32 = 75;
+    /// u64 milliseconds: how long a reader that does not move holds the command up, as long as the spool is below its quota.
+    pub const READER_PATIENCE_MS: u32 = 76;
     /// u32, 0 or 1: the sandbox ends when this command does.
     pub const MAIN: u32 = 71;
     /// u32, 0 or 1: stderr goes where stdout goes.
@@ -260,6 +265,21 @@ pub mod flag {
     pub const KILLED: u32 = 4;
     /// The end of its sandbox killed it.
     pub const SANDBOX_ENDED: u32 = 8;
+    /// Output was dropped because the disk was full: the bit of stdout; that of stderr is the next higher one.
+    pub const DISK_FULL: u32 = 16;
+    /// Output was dropped because a file may not grow further: the bit of stdout; that of stderr is the next higher one.
+    pub const FILE_LIMIT: u32 = 64;
+}
+
+/// How readers of an output spool and the agent see one another: by locks of open file descriptions (fcntl(2), `F_OFD_SETLK`), which
+/// vanish with the process.
+///
+/// A reader holds a shared lock from its position to the end of the file. What lies well behind it, it takes off the disk, under an
+/// exclusive lock from the beginning to there, which shows that no other reader needs it. The agent takes the bytes from the first
+/// one on that is on the disk for what the spool holds. Once these are `tag::OUTPUT_WINDOW`, it looks for locks.
+pub mod readers {
+    /// A reader that was seen so short a time ago has not gone: it comes back after a broken connection, or has yet to begin.
+    pub const GRACE_NS: u64 = 1_000_000_000;
 }
 
 /// First four bytes of both records below: `LTX1`.
@@ -288,7 +308,7 @@ pub struct ExecStatus {
     pub stdout_len: u64,
     /// Bytes in the stderr spool.
     pub stderr_len: u64,
-    /// Bytes of stdout that came after the quota and were dropped.
+    /// Bytes of stdout that were dropped: past the quota, or as `flag::DISK_FULL` and `flag::FILE_LIMIT` say.
     pub stdout_dropped: u64,
     /// The same of stderr.
     pub stderr_dropped: u64,

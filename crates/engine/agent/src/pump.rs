@@ -1,6 +1,8 @@
 //! Moving output from pipes and terminals to spools.
 
 use crate::exec::{State, Stream};
+use crate::hold;
+use crate::protocol::flag;
 use crate::serve::{Kind, Server};
 use crate::sys::{self, Errno};
 
@@ -12,8 +14,12 @@ const ROUNDS: usize = 4;
 /// Output number `which` is readable, or has ended.
 pub(crate) fn readable(server: &mut Server, index: usize, which: usize) {
     for _ in 0..ROUNDS {
-        match take(server, index, which, CHUNK) {
-            Taken::Some(n) if n < CHUNK => return,
+        let exec = &mut server.execs[index];
+        let Some(most) = hold::room(&mut exec.output[which], &exec.bounds, CHUNK) else {
+            return hold::hold(server, index, which);
+        };
+        match take(server, index, which, most) {
+            Taken::Some(n) if n < most => return,
             Taken::Some(_) => {}
             Taken::Nothing => return,
             Taken::End => {
@@ -37,7 +43,14 @@ pub(crate) fn drain(server: &mut Server, index: usize) {
             true => sys::waiting(pipe.raw()).unwrap_or(0),
         };
         while left > 0 {
-            match take(server, index, which, left.min(CHUNK)) {
+            let exec = &mut server.execs[index];
+            let stream = &mut exec.output[which];
+            let most = hold::room(stream, &exec.bounds, left.min(CHUNK)).unwrap_or_else(|| {
+                // There is no later, so what a reader would be waited for is kept.
+                stream.room = left.min(CHUNK) as u64;
+                left.min(CHUNK)
+            });
+            match take(server, index, which, most) {
                 Taken::Some(n) => left -= n,
                 Taken::Nothing | Taken::End => break,
             }
@@ -60,7 +73,7 @@ fn take(server: &mut Server, index: usize, which: usize, most: usize) -> Taken {
         Ok(n) => {
             server.buffer_touched |= n;
             if exec.state != State::Lingering {
-                keep(stream, &buffer[..n], exec.quota);
+                keep(stream, &buffer[..n], &mut exec.flags, which);
             }
             Taken::Some(n)
         }
@@ -69,28 +82,29 @@ fn take(server: &mut Server, index: usize, which: usize, most: usize) -> Taken {
     }
 }
 
-/// Appends to the spool up to the quota, or until the disk is full; the rest is counted.
-fn keep(stream: &mut Stream, bytes: &[u8], quota: u64) {
+/// Appends to the spool as far as there is room, or until the disk is full; the rest is counted.
+fn keep(stream: &mut Stream, bytes: &[u8], flags: &mut u32, which: usize) {
     if !stream.spool.is_some() {
         // The output of a terminal that nobody wants.
         return;
     }
-    let room = match (stream.dropped, quota) {
-        (0, 0) => bytes.len(),
-        (0, quota) => {
-            bytes.len().min(usize::try_from(quota.saturating_sub(stream.len)).unwrap_or(usize::MAX))
-        }
-        _ => 0,
-    };
+    let room = if stream.dropped > 0 { 0 } else { usize::try_from(stream.room).unwrap_or(usize::MAX) };
+    let room = room.min(bytes.len());
     let mut written = 0;
     while written < room {
-        match sys::pwrite(stream.spool.raw(), &bytes[written..room], stream.len) {
-            Ok(n) if n > 0 => {
-                written += n;
-                stream.len += n as u64;
+        match sys::pwrite(stream.spool.raw(), &bytes[written..room], stream.len + written as u64) {
+            Ok(n) if n > 0 => written += n,
+            Err(Errno::EFBIG) => {
+                *flags |= flag::FILE_LIMIT << which;
+                break;
             }
-            _ => break,
+            _ => {
+                *flags |= flag::DISK_FULL << which;
+                break;
+            }
         }
     }
+    stream.len += written as u64;
+    stream.room -= room as u64;
     stream.dropped += (bytes.len() - written) as u64;
 }

@@ -2,6 +2,7 @@
 
 use crate::child::{self, Ends};
 use crate::exec::{Exec, Input, State, Stream, Waiter};
+use crate::hold::{Bounds, Readers};
 use crate::launch::{At, Failure};
 use crate::protocol::{MAX_EXEC_ID, MAX_EXECS, MAX_FDS, exec_state, op, role, stage, tag};
 use crate::records::{self, Packet, Records, Reply};
@@ -24,7 +25,7 @@ pub(crate) struct Command<'a> {
     groups: [u32; MAX_GROUPS],
     group_count: usize,
     timeout_ns: u64,
-    quota: u64,
+    bounds: Bounds,
     main: bool,
     merge: bool,
     terminal: Option<Size>,
@@ -63,7 +64,11 @@ impl<'a> Command<'a> {
             groups: [0; MAX_GROUPS],
             group_count: 0,
             timeout_ns: body.u64(tag::TIMEOUT_MS)?.saturating_mul(1_000_000),
-            quota: body.u64(tag::OUTPUT_QUOTA)?,
+            bounds: Bounds {
+                quota: bound(body.u64(tag::OUTPUT_QUOTA)?),
+                window: bound(body.u64(tag::OUTPUT_WINDOW)?),
+                patience_ns: body.u64(tag::READER_PATIENCE_MS)?.saturating_mul(1_000_000),
+            },
             main: body.u32(tag::MAIN)? != 0,
             merge: body.u32(tag::MERGE)? != 0,
             terminal: Size::parse(&body)?,
@@ -80,6 +85,11 @@ impl<'a> Command<'a> {
     pub(crate) fn groups(&self) -> &[u32] {
         &self.groups[..self.group_count]
     }
+}
+
+/// A bound of which 0 says that there is none.
+fn bound(value: u64) -> u64 {
+    if value == 0 { u64::MAX } else { value }
 }
 
 /// Spools of a request.
@@ -256,7 +266,8 @@ fn launch(
 
 fn record(waiter: Waiter, id: &ExecId, command: &Command<'_>, spools: Spools, pipes: Pipes) -> Exec {
     let [stdin, stdout, stderr] = pipes.ours;
-    let stream = |pipe, spool| Stream { pipe, spool, len: 0, dropped: 0 };
+    let room = command.bounds.quota.min(command.bounds.window);
+    let stream = |pipe, spool| Stream { pipe, spool, len: 0, dropped: 0, room, readers: Readers::NONE };
     Exec {
         state: State::Starting,
         id_len: id.len as u8,
@@ -282,7 +293,7 @@ fn record(waiter: Waiter, id: &ExecId, command: &Command<'_>, spools: Spools, pi
         },
         terminal: pipes.terminal,
         output: [stream(stdout, spools.stdout), stream(stderr, spools.stderr)],
-        quota: command.quota,
+        bounds: command.bounds,
         deadline_ns: match command.timeout_ns {
             0 => 0,
             timeout => sys::now(sys::CLOCK_BOOTTIME).saturating_add(timeout),

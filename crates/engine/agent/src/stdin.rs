@@ -26,8 +26,11 @@ pub(crate) fn feed(server: &mut Server, index: usize) {
 
 /// Takes input up to `end` off the disk: it may have been a secret. Offsets stay, and so does the input where the file system cannot.
 fn forget(input: &mut Input, end: u64) {
+    /// A block of any file system. One of which a part was taken before is freed with the rest of it only.
+    const BLOCK: u64 = 64 << 10;
     if end > input.forgotten {
-        let _ = sys::punch(input.spool.raw(), input.forgotten, end - input.forgotten);
+        let start = input.forgotten / BLOCK * BLOCK;
+        let _ = sys::punch(input.spool.raw(), start, end - start);
         input.forgotten = end;
     }
 }
@@ -60,9 +63,15 @@ fn hand_over(server: &mut Server, index: usize) {
                 input.within_line = n > 0 && buffer[n - 1] != b'\n';
             }
             Err(Errno::EAGAIN) => return arm(server, index, true),
-            Err(_) => return server.unwatch(index, Kind::Stdin),
+            Err(_) => return close(server, index),
         }
     }
+}
+
+/// Nobody reads it any more: what waits goes off the disk, which also wakes who waits to write more.
+fn close(server: &mut Server, index: usize) {
+    server.unwatch(index, Kind::Stdin);
+    forget_all(&mut server.execs[index].input);
 }
 
 /// All is handed over: close at the end, else wait for more.
@@ -102,7 +111,7 @@ fn arm(server: &mut Server, index: usize, wanted: bool) {
 /// The pipe has room, or nobody reads it any more.
 pub(crate) fn writable(server: &mut Server, index: usize, events: u32) {
     if events & sys::EPOLLERR != 0 {
-        server.unwatch(index, Kind::Stdin);
+        close(server, index);
     } else {
         feed(server, index);
     }

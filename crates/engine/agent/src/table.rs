@@ -4,7 +4,7 @@ use crate::exec::{Exec, State, Waiter};
 use crate::records::Reply;
 use crate::serve::{Kind, Server};
 use crate::sys::{self, Fd, Result};
-use crate::{cgroup, stdin};
+use crate::{cgroup, hold, stdin};
 
 impl Server {
     /// Watches a descriptor.
@@ -92,6 +92,7 @@ impl Server {
             // It ends with its command, which hangs up whoever was left at it.
             self.unwatch(index, Kind::Stdout);
         }
+        hold::release(self, index);
         let exec = &mut self.execs[index];
         exec.state = State::Lingering;
         exec.status.take();

@@ -2,7 +2,7 @@
 
 use crate::protocol::{flag, reason};
 use crate::serve::Server;
-use crate::{end, signals, sys};
+use crate::{end, hold, signals, sys};
 
 /// Acts on what is over and sets the timer for what comes next.
 pub(crate) fn check(server: &mut Server) {
@@ -21,6 +21,7 @@ pub(crate) fn check(server: &mut Server) {
             signals::kill_tree(exec);
         }
     }
+    hold::look_again(server, now);
     set(server);
 }
 
@@ -28,7 +29,8 @@ pub(crate) fn check(server: &mut Server) {
 fn set(server: &mut Server) {
     let commands =
         server.execs[..server.used].iter().filter(|exec| exec.lives()).map(|exec| exec.deadline_ns);
-    let nearest = commands.chain([life_end(server), idle_end(server)]).filter(|at| *at != 0).min();
+    let ends = [life_end(server), idle_end(server), hold::next_look(server)];
+    let nearest = commands.chain(ends).filter(|at| *at != 0).min();
     // Zero disarms.
     sys::arm(server.timer.raw(), nearest.unwrap_or(0));
     server.timers_changed = false;

@@ -9,8 +9,16 @@ use std::{path::PathBuf, time::Duration};
 pub struct EngineConfig {
     /// The store's folder; made (mode 0700) when missing.
     pub state_dir: PathBuf,
-    /// Bytes that one output stream of one command may keep, and bytes of input that one command may be given. Default 1 GiB.
+    /// Bytes that one output stream of one command may keep on disk while nobody reads it, and bytes of input that may wait for one
+    /// command. Default 1 GiB.
     pub output_quota: u64,
+    /// Bytes that stay readable behind a reader of an output that still grows, so that another one goes on from there; what lies further
+    /// behind every reader is taken off the disk. Once half as much again is on disk, a reader that is behind holds the command up, and
+    /// input that so much of waits holds up who writes it. At most half the quota. Default 32 MiB.
+    pub output_window: u64,
+    /// How long a reader that does not move, or a command that does not read its input, holds the other side up below the quota. At the
+    /// quota a reader is waited for. Default 30 s.
+    pub reader_patience: Duration,
     /// How long the output of an ended command stays readable. Default 1 hour.
     pub output_retention: Duration,
     /// Bytes of output of ended commands that the whole store keeps; above it, the output of those that ended first is removed, but none
@@ -26,6 +34,8 @@ impl EngineConfig {
             output_quota: 1 << 30,
             output_retention: Duration::from_secs(3600),
             output_bound: 1 << 30,
+            output_window: 32 << 20,
+            reader_patience: Duration::from_secs(30),
         }
     }
 }

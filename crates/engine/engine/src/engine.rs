@@ -347,10 +347,12 @@ impl Engine {
         exec::state::wait(self, id, exec).await
     }
 
-    /// Reads output from `offset` on, live.
+    /// Reads output from `offset` on, live. A reader that keeps up loses nothing at any size: what lies
+    /// [`EngineConfig::output_window`] behind every reader is taken off the disk while the command runs, and a reader that is behind
+    /// holds the command up as a full pipe would. The reader counts from its first byte to when it is dropped, or its process ends.
     ///
     /// # Errors
-    /// As [`Self::exec_state`].
+    /// As [`Self::exec_state`]; `OutOfRange` when the output at `offset` was taken off the disk.
     pub async fn output(
         &self,
         id: &SandboxId,
@@ -364,9 +366,13 @@ impl Engine {
     /// Offers input that starts at `offset`; bytes already accepted are skipped. `eof` closes the input after it (whatever the
     /// offset when `data` is empty); repeating what was accepted before the close succeeds. Returns the state after it.
     ///
+    /// Waits while [`EngineConfig::output_window`] and half as much again wait to be read, for at most
+    /// [`EngineConfig::reader_patience`] when the command does not read, and while the quota is used up. Cancel-safe: nothing was accepted
+    /// then, or all of it was.
+    ///
     /// # Errors
-    /// `InvalidArgument` for a gap, `FailedPrecondition` when closed or the command has ended, `ResourceExhausted` past the quota,
-    /// `NotFound` for an unknown command.
+    /// `InvalidArgument` for a gap, `FailedPrecondition` when closed or the command has ended, also while this waits,
+    /// `ResourceExhausted` for more at once than the quota, `NotFound` for an unknown command.
     pub async fn write_stdin(
         &self,
         id: &SandboxId,

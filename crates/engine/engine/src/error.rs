@@ -37,6 +37,8 @@ pub enum ErrorKind {
     NotDirectory,
     /// A directory is not empty.
     DirectoryNotEmpty,
+    /// Output before some offset was taken off the disk behind its readers; the message names the first offset that is still there.
+    OutOfRange,
     /// Anything else.
     Internal,
 }

@@ -3,6 +3,7 @@
 mod folder;
 mod output;
 pub(crate) mod signal;
+mod spool;
 pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod status;
@@ -84,6 +85,17 @@ pub enum OutputStream {
     Stderr,
 }
 
+impl OutputStream {
+    /// `stdout` or `stderr`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
 /// What is known of a command.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -98,10 +110,36 @@ pub struct ExecState {
     pub timed_out: bool,
     /// True when the memory limit killed it.
     pub out_of_memory: bool,
-    /// Bytes of stdout past the output quota, which were dropped; the spool holds all bytes before them.
+    /// Bytes of stdout that were dropped; all bytes before them were kept.
     pub stdout_dropped: u64,
     /// The same of stderr.
     pub stderr_dropped: u64,
+    /// Why, of stdout and of stderr.
+    pub(crate) drop_reasons: [DropReason; 2],
+}
+
+impl ExecState {
+    /// How many bytes of a stream were dropped, and why; `None` when none were.
+    #[must_use]
+    pub fn dropped(&self, stream: OutputStream) -> Option<(u64, DropReason)> {
+        let (bytes, reason) = match stream {
+            OutputStream::Stdout => (self.stdout_dropped, self.drop_reasons[0]),
+            OutputStream::Stderr => (self.stderr_dropped, self.drop_reasons[1]),
+        };
+        (bytes > 0).then_some((bytes, reason))
+    }
+}
+
+/// Why output was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// Nobody read it, and it reached [`crate::EngineConfig::output_quota`].
+    Quota,
+    /// The disk of the store was full.
+    DiskFull,
+    /// A file may not grow further: a limit of the file system or of the process that made the sandbox.
+    FileLimit,
 }
 
 /// How a command ended.

@@ -33,7 +33,9 @@ mod watch;
 pub use config::{EngineConfig, GcReport, GcSpec};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
-pub use exec::{ExecEnd, ExecSpec, ExecState, OutputReader, OutputStream, StdinState, TerminalSize};
+pub use exec::{
+    DropReason, ExecEnd, ExecSpec, ExecState, OutputReader, OutputStream, StdinState, TerminalSize,
+};
 pub use files::{FileEvent, FileEventKind, FileKind, FileReader, FileStat, FileWatch, Files, WatchSpec};
 pub use id::{ExecId, ImageId, SandboxId, VolumeId};
 pub use image::{ImageInfo, OnProgress, PullSpec, RegistryCredentials, SnapshotSpec};

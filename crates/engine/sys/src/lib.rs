@@ -6,6 +6,8 @@
 
 mod allocator;
 mod attributes;
+mod locks;
 
 pub use allocator::keep_freed_memory;
 pub use attributes::{idmap, restrict};
+pub use locks::{data_from, lock_shared_from, try_lock_below, unlock, unlock_below};

@@ -64,7 +64,7 @@ pub use error::{Error, ErrorKind, Result, Retry};
 pub use exec::{ErrorOutput, Exec, ExecEnd, ExecSpec, ExecStatus, KillReason, PtySize, StdinStatus};
 pub use files::{FileEntry, FileEvent, FileEventKind, FileReader, FileType, FileWatch, WatchSpec};
 pub use image::{ImageId, ImageSpec};
-pub use output::{Output, OutputStream};
+pub use output::{DropReason, Dropped, Output, OutputStream};
 pub use sandbox::{
     EndReason, Generation, Gpu, MainOutput, MainStdin, NetworkAccess, Port, PortKind, ReadinessProbe,
     Resources, Sandbox, SandboxEnd, SandboxFilter, SandboxSpec, SandboxStatus, SandboxSummary, SnapshotLife,

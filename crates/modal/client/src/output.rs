@@ -19,8 +19,10 @@ use source::Chunks;
 
 pub(crate) use source::Source;
 
-/// The trailer in which our own server says how many bytes of a stream were dropped past its quota: `stdout=N`.
+/// The trailer in which our own server says how many bytes of a stream were dropped: `stdout=N`.
 const DROPPED: &str = "x-openlattice-dropped";
+/// The trailer in which it says why, where it was not the quota: `stdout=disk-full` or `stdout=file-limit`.
+const DROP_REASON: &str = "x-openlattice-drop-reason";
 
 /// One of the two outputs of a command or a main process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,6 +33,28 @@ pub enum OutputStream {
     Stderr,
 }
 
+/// What of an output was dropped; all that came before was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dropped {
+    /// The position of the first byte that was dropped.
+    pub from: u64,
+    /// How many bytes were.
+    pub bytes: u64,
+    /// Why.
+    pub reason: DropReason,
+}
+
+/// Why output was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// Nobody read it, and it reached the server's output quota.
+    Quota,
+    /// The server's disk was full.
+    DiskFull,
+    /// The file in which the server keeps it may not grow further.
+    FileLimit,
+}
+
 /// A reader of one output. Several readers of the same output do not disturb each other.
 pub struct Output {
     source: Source,
@@ -39,7 +63,7 @@ pub struct Output {
     state: State,
     attempts: Attempts,
     renewed: bool,
-    dropped_from: Option<u64>,
+    dropped: Option<Dropped>,
     missed: u64,
 }
 
@@ -59,7 +83,7 @@ struct Open {
 impl Output {
     pub(crate) fn new(source: Source, stream: OutputStream, offset: u64) -> Self {
         let (attempts, state) = (Attempts::default(), State::Closed);
-        Self { source, stream, offset, state, attempts, renewed: false, dropped_from: None, missed: 0 }
+        Self { source, stream, offset, state, attempts, renewed: false, dropped: None, missed: 0 }
     }
 
     /// Gives the position of the next byte.
@@ -68,10 +92,10 @@ impl Output {
         self.offset
     }
 
-    /// Gives the offset from which output was dropped at the server's quota, once the end has said so.
+    /// Gives what was dropped, once the end has said so.
     #[must_use]
-    pub fn dropped_from(&self) -> Option<u64> {
-        self.dropped_from
+    pub fn dropped(&self) -> Option<Dropped> {
+        self.dropped
     }
 
     /// Gives how many bytes the server no longer had when they were asked for; so many are missing in what was read.
@@ -141,7 +165,7 @@ impl Output {
             && let Ok(Some(trailers)) = open.chunks.trailers().await
         {
             // What was dropped lies after the last byte that was kept.
-            self.dropped_from = dropped(&trailers, self.stream).map(|_| self.offset);
+            self.dropped = dropped(&trailers, self.stream, self.offset);
         }
         self.state = State::Finished;
     }
@@ -165,16 +189,23 @@ impl Output {
     }
 }
 
-/// Reads how many bytes of a stream were dropped; nothing when none were.
-fn dropped(trailers: &MetadataMap, stream: OutputStream) -> Option<u64> {
+/// Reads what of a stream that was kept up to `from` was dropped.
+fn dropped(trailers: &MetadataMap, stream: OutputStream, from: u64) -> Option<Dropped> {
     let wanted = match stream {
         OutputStream::Stdout => "stdout",
         OutputStream::Stderr => "stderr",
     };
-    let values = trailers.get_all(DROPPED).into_iter().filter_map(|value| value.to_str().ok());
-    let counts = values.filter_map(|text| text.split_once('='));
-    let count = counts.filter(|(name, _)| *name == wanted).find_map(|(_, count)| count.parse().ok());
-    count.filter(|count| *count > 0)
+    let value = |name| {
+        let values = trailers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.filter_map(|text| text.split_once('=')).find(|(of, _)| *of == wanted).map(|(_, value)| value)
+    };
+    let bytes = value(DROPPED)?.parse().ok().filter(|bytes| *bytes > 0)?;
+    let reason = match value(DROP_REASON) {
+        Some("disk-full") => DropReason::DiskFull,
+        Some("file-limit") => DropReason::FileLimit,
+        _ => DropReason::Quota,
+    };
+    Some(Dropped { from, bytes, reason })
 }
 
 impl fmt::Debug for Output {

@@ -86,6 +86,8 @@ fn finer_kind(status: &Status) -> Option<ErrorKind> {
         "is-directory" => Some(ErrorKind::IsDirectory),
         "not-directory" => Some(ErrorKind::NotADirectory),
         "directory-not-empty" => Some(ErrorKind::DirectoryNotEmpty),
+        // Output that is not there any more.
+        "out-of-range" => Some(ErrorKind::FailedPrecondition),
         _ => None,
     }
 }

@@ -37,6 +37,7 @@ fn code(kind: ErrorKind) -> Code {
         ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => Code::PermissionDenied,
         ErrorKind::Unavailable => Code::Unavailable,
         ErrorKind::ResourceExhausted => Code::ResourceExhausted,
+        ErrorKind::OutOfRange => Code::OutOfRange,
         // The enum may grow; what is not known here is an internal failure.
         _ => Code::Internal,
     }
@@ -58,6 +59,7 @@ fn name(kind: ErrorKind) -> &'static str {
         ErrorKind::IsDirectory => "is-directory",
         ErrorKind::NotDirectory => "not-directory",
         ErrorKind::DirectoryNotEmpty => "directory-not-empty",
+        ErrorKind::OutOfRange => "out-of-range",
         _ => "internal",
     }
 }
@@ -93,6 +95,7 @@ mod tests {
             (ErrorKind::IsDirectory, Code::FailedPrecondition),
             (ErrorKind::NotDirectory, Code::FailedPrecondition),
             (ErrorKind::DirectoryNotEmpty, Code::FailedPrecondition),
+            (ErrorKind::OutOfRange, Code::OutOfRange),
             (ErrorKind::Internal, Code::Internal),
         ];
         for (kind, code) in table {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Frame, SizeHint};
+use openlattice_engine::{DropReason, ExecState, OutputStream};
 use std::{
     fmt::Write as _,
     pin::Pin,
@@ -15,8 +16,10 @@ use tonic::{Response, Status, body::Body};
 const WARNING: HeaderName = HeaderName::from_static("x-modal-warning");
 /// Why a command was killed: `timeout`, `oom` or `sandbox-ended`. Modal's clients ignore it.
 pub(crate) const END: HeaderName = HeaderName::from_static("x-openlattice-end");
-/// Bytes of output past the quota that were dropped, `stdout=N` or `stderr=N`. Modal's clients ignore it.
-pub(crate) const DROPPED: HeaderName = HeaderName::from_static("x-openlattice-dropped");
+/// Bytes of output that were dropped, `stdout=N` or `stderr=N`. Modal's clients ignore it.
+const DROPPED: HeaderName = HeaderName::from_static("x-openlattice-dropped");
+/// Why they were, where it was not the quota: `stdout=disk-full` or `stdout=file-limit`. Modal's clients ignore it.
+const DROP_REASON: HeaderName = HeaderName::from_static("x-openlattice-drop-reason");
 
 /// Trailers of one reply; clones share them, so that a stream can add some until its end.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +30,18 @@ impl Trailers {
     pub(crate) fn add(&self, name: HeaderName, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).append(name, value);
+        }
+    }
+
+    /// Adds what of a stream was dropped, if something was.
+    pub(crate) fn tell_dropped(&self, state: &ExecState, stream: OutputStream) {
+        let Some((bytes, reason)) = state.dropped(stream) else { return };
+        let name = stream.as_str();
+        self.add(DROPPED, &format!("{name}={bytes}"));
+        match reason {
+            DropReason::DiskFull => self.add(DROP_REASON, &format!("{name}=disk-full")),
+            DropReason::FileLimit => self.add(DROP_REASON, &format!("{name}=file-limit")),
+            _ => {}
         }
     }
 

@@ -47,7 +47,7 @@ fn kind(kind: engine::ErrorKind) -> (ErrorKind, Option<Subject>) {
         From::NotFound => (ErrorKind::NotFound, None),
         From::AlreadyExists => (ErrorKind::AlreadyExists, None),
         From::InvalidArgument => (ErrorKind::InvalidArgument, None),
-        From::FailedPrecondition => (ErrorKind::FailedPrecondition, None),
+        From::FailedPrecondition | From::OutOfRange => (ErrorKind::FailedPrecondition, None),
         From::Unsupported => (ErrorKind::Unsupported, None),
         From::PermissionDenied => (ErrorKind::PermissionDenied, None),
         From::Unauthenticated => (ErrorKind::Unauthenticated, None),

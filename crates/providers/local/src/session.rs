@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use openlattice::{
-    Bytes, Error, ErrorKind, ExecId, ExecSession, ExecStatus, OutputChunk, OutputReader, OutputStream,
-    PtySize, Result, SandboxId, Signal, StdinStatus, Subject, async_trait,
+    Bytes, DropReason, Dropped, Error, ErrorKind, ExecId, ExecSession, ExecStatus, OutputChunk, OutputReader,
+    OutputStream, PtySize, Result, SandboxId, Signal, StdinStatus, Subject, async_trait,
 };
 use openlattice_engine as engine;
 use openlattice_engine::Engine;
@@ -85,7 +85,7 @@ impl ExecSession for LocalSession {
             stream,
             offset,
             reader: None,
-            dropped_from: None,
+            dropped: None,
         })
     }
 
@@ -150,6 +150,13 @@ impl ExecSession for LocalSession {
     }
 }
 
+fn engine_stream(stream: OutputStream) -> engine::OutputStream {
+    match stream {
+        OutputStream::Stdout => engine::OutputStream::Stdout,
+        OutputStream::Stderr => engine::OutputStream::Stderr,
+    }
+}
+
 /// Reads one stream; the engine's reader is opened by the first read.
 struct LocalReader {
     engine: Engine,
@@ -158,31 +165,32 @@ struct LocalReader {
     stream: OutputStream,
     offset: u64,
     reader: Option<engine::OutputReader>,
-    dropped_from: Option<u64>,
+    dropped: Option<Dropped>,
 }
 
 impl LocalReader {
     async fn opened(&mut self) -> Result<&mut engine::OutputReader> {
         if self.reader.is_none() {
-            let stream = match self.stream {
-                OutputStream::Stdout => engine::OutputStream::Stdout,
-                OutputStream::Stderr => engine::OutputStream::Stderr,
-            };
+            let stream = engine_stream(self.stream);
             let reader = self.engine.output(&self.sandbox, &self.exec, stream, self.offset).await;
             self.reader = Some(reader.map_err(Attempt("read output").on(Subject::Exec))?);
         }
         Ok(self.reader.as_mut().expect("it was just opened"))
     }
 
-    /// Asks, at the end of the stream, whether the quota cut it.
+    /// Asks, at the end of the stream, whether something of it was dropped.
     async fn note_drop(&mut self) -> Result<()> {
         let state = self.engine.exec_state(&self.sandbox, &self.exec).await;
         let state = state.map_err(Attempt("read output").on(Subject::Exec))?;
-        let dropped = match self.stream {
-            OutputStream::Stdout => state.stdout_dropped,
-            OutputStream::Stderr => state.stderr_dropped,
-        };
-        self.dropped_from = (dropped > 0).then_some(self.offset);
+        self.dropped = state.dropped(engine_stream(self.stream)).map(|(bytes, reason)| Dropped {
+            from: self.offset,
+            bytes,
+            reason: match reason {
+                engine::DropReason::DiskFull => DropReason::DiskFull,
+                engine::DropReason::FileLimit => DropReason::FileLimit,
+                _ => DropReason::Quota,
+            },
+        });
         Ok(())
     }
 }
@@ -213,7 +221,7 @@ impl OutputReader for LocalReader {
         }
     }
 
-    fn dropped_from(&self) -> Option<u64> {
-        self.dropped_from
+    fn dropped(&self) -> Option<Dropped> {
+        self.dropped
     }
 }

@@ -106,8 +106,8 @@ pub(crate) async fn collect(exec: &modal::Exec) -> Result<ExecResult, modal::Err
         status: exec_status(&end),
         stdout: out,
         stderr: err,
-        stdout_dropped_from: stdout.dropped_from(),
-        stderr_dropped_from: stderr.dropped_from(),
+        stdout_dropped_from: stdout.dropped().map(|dropped| dropped.from),
+        stderr_dropped_from: stderr.dropped().map(|dropped| dropped.from),
     })
 }
 

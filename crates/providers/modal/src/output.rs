@@ -1,6 +1,6 @@
 //! Reading a command's output.
 
-use openlattice::{OutputChunk, OutputReader, Result, Subject, async_trait};
+use openlattice::{DropReason, Dropped, OutputChunk, OutputReader, Result, Subject, async_trait};
 use openlattice_modal_client as modal;
 
 use crate::error::Attempt;
@@ -25,7 +25,15 @@ impl OutputReader for ModalReader {
         Ok(data.map(|data| OutputChunk { offset, data }))
     }
 
-    fn dropped_from(&self) -> Option<u64> {
-        self.output.dropped_from()
+    fn dropped(&self) -> Option<Dropped> {
+        self.output.dropped().map(|dropped| Dropped {
+            from: dropped.from,
+            bytes: dropped.bytes,
+            reason: match dropped.reason {
+                modal::DropReason::DiskFull => DropReason::DiskFull,
+                modal::DropReason::FileLimit => DropReason::FileLimit,
+                modal::DropReason::Quota => DropReason::Quota,
+            },
+        })
     }
 }

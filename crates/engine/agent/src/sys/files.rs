@@ -1,7 +1,7 @@
 //! Files, pipes and directories.
 
 use super::{
-    AT_EMPTY_PATH, AT_REMOVEDIR, Fd, O_CLOEXEC, O_NONBLOCK, O_PATH, Result, address, address_mut, at, call,
+    AT_EMPTY_PATH, AT_REMOVEDIR, Errno, Fd, O_CLOEXEC, O_NONBLOCK, O_PATH, Result, address, address_mut, at, call,
     owned, retry, text,
 };
 use crate::arch::nr;
@@ -21,6 +21,35 @@ pub(crate) fn pread(fd: i32, buffer: &mut [u8], offset: u64) -> Result<usize> {
 
 pub(crate) fn pwrite(fd: i32, bytes: &[u8], offset: u64) -> Result<usize> {
     retry(nr::PWRITE64, [at(fd), bytes.as_ptr() as usize, bytes.len(), offset as usize, 0, 0])
+}
+
+/// Where the bytes of a file begin that are on the disk; 0 where the file system cannot tell. `None`: there are none at all.
+pub(crate) fn first_data(fd: i32) -> Option<u64> {
+    const SEEK_DATA: usize = 3;
+    match call(nr::LSEEK, [at(fd), 0, SEEK_DATA, 0, 0, 0]) {
+        Err(Errno::ENXIO) => None,
+        first => Some(first.unwrap_or(0) as u64),
+    }
+}
+
+/// `struct flock`.
+#[repr(C)]
+struct Lock {
+    kind: i16,
+    whence: i16,
+    start: u64,
+    len: u64,
+    pid: i32,
+}
+
+/// Where the first range begins that others have locked below `end`; some range, when there are several.
+pub(crate) fn locked_below(fd: i32, end: u64) -> Option<u64> {
+    const F_OFD_GETLK: usize = 36;
+    const F_WRLCK: i16 = 1;
+    const F_UNLCK: i16 = 2;
+    let mut lock = Lock { kind: F_WRLCK, whence: 0, start: 0, len: end, pid: 0 };
+    call(nr::FCNTL, [at(fd), F_OFD_GETLK, address_mut(&mut lock), 0, 0, 0]).ok()?;
+    (lock.kind != F_UNLCK).then_some(lock.start)
 }
 
 /// Takes `len` bytes from `start` on off the disk; they read as zeros, and the file stays as long as it is.

@@ -35,8 +35,8 @@ macro_rules! constants {
 }
 
 impl Errno {
-    constants!(Errno: EPERM = Errno(1), ENOENT = Errno(2), ESRCH = Errno(3), EINTR = Errno(4), E2BIG = Errno(7), EAGAIN = Errno(11),
-        EACCES = Errno(13), EEXIST = Errno(17), ENOTDIR = Errno(20), EINVAL = Errno(22), ENOTTY = Errno(25), EPIPE = Errno(32),
+    constants!(Errno: EPERM = Errno(1), ENOENT = Errno(2), ESRCH = Errno(3), EINTR = Errno(4), ENXIO = Errno(6), E2BIG = Errno(7), EAGAIN = Errno(11),
+        EACCES = Errno(13), EEXIST = Errno(17), ENOTDIR = Errno(20), EINVAL = Errno(22), ENOTTY = Errno(25), EFBIG = Errno(27), EPIPE = Errno(32),
         ENOSYS = Errno(38), EPROTO = Errno(71), EINPROGRESS = Errno(115));
 }
 

@@ -25,8 +25,12 @@ pub(crate) struct ExecBody {
     pub(crate) groups: Vec<u32>,
     /// Time until its tree is killed.
     pub(crate) timeout: Option<Duration>,
-    /// Bytes that each output may keep; 0: no bound.
+    /// Bytes that each output may keep on disk; 0: no bound.
     pub(crate) output_quota: u64,
+    /// Bytes of an output on disk from which on a reader is waited for; 0: never.
+    pub(crate) output_window: u64,
+    /// How long for one that does not move.
+    pub(crate) reader_patience: Duration,
     /// The sandbox ends with it.
     pub(crate) main: bool,
     /// stderr goes into stdout.
@@ -47,6 +51,10 @@ pub(crate) struct ExecFiles {
     pub(crate) stderr: Option<OwnedFd>,
 }
 
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
 impl TerminalSize {
     /// As the agent takes it.
     pub(super) fn packed(self) -> u32 {
@@ -57,8 +65,7 @@ impl TerminalSize {
 impl ExecBody {
     /// As records; `E2BIG` when they are more than an agent takes.
     pub(super) fn encode(&self) -> Result<Vec<u8>, Refusal> {
-        let timeout =
-            self.timeout.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1));
+        let timeout = self.timeout.map_or(0, milliseconds);
         let groups: Vec<u8> = self.groups.iter().flat_map(|group| group.to_le_bytes()).collect();
         let mut body = Writer::default()
             .strings(tag::ARGV, &self.argv)
@@ -68,6 +75,8 @@ impl ExecBody {
             .bytes(tag::GROUPS, &groups)
             .u64(tag::TIMEOUT_MS, timeout)
             .u64(tag::OUTPUT_QUOTA, self.output_quota)
+            .u64(tag::OUTPUT_WINDOW, self.output_window)
+            .u64(tag::READER_PATIENCE_MS, milliseconds(self.reader_patience))
             .u32(tag::MAIN, self.main.into())
             .u32(tag::MERGE, self.merge.into());
         if let Some(cwd) = &self.cwd {

@@ -106,7 +106,6 @@ impl Agent {
     }
 
     /// Bytes of input that a command was given, and whether its input is closed.
-    #[cfg(test)]
     pub(crate) async fn stdin_status(&self, id: &str) -> Result<(u64, bool), Refusal> {
         let reply =
             self.request(op::STDIN_STATUS, |packet| packet.bytes(tag::EXEC_ID, id.as_bytes()), &[]).await?;

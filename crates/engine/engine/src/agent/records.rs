@@ -103,7 +103,6 @@ impl Packet {
     }
 
     /// A number, `None` when absent or of another size.
-    #[cfg(test)]
     pub(crate) fn u64(&self, tag: u32) -> Option<u64> {
         self.get(tag)?.try_into().ok().map(u64::from_le_bytes)
     }

@@ -1,16 +1,16 @@
 //! Reading a command's output, live and by offset.
 
-use super::{folder, state};
+use super::{folder, spool::Spool, state};
 use crate::{
     engine::{Engine, Inner},
-    error::{Error, Result},
+    error::Result,
     exec::{OutputStream, status::Status},
     id::{ExecId, SandboxId},
     lifecycle::wait::Over,
     watch::Watch,
 };
 use bytes::Bytes;
-use std::{fmt, fs::File, os::unix::fs::FileExt, sync::Arc, time::Duration};
+use std::{fmt, fs::File, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// Longest piece: measured best between 64 and 256 KiB.
@@ -36,7 +36,7 @@ pub struct OutputReader {
 struct Source {
     id: SandboxId,
     stream: OutputStream,
-    spool: File,
+    spool: Spool,
     status: File,
 }
 
@@ -67,7 +67,7 @@ impl OutputReader {
     ) -> Result<Self> {
         let (id, exec) = (id.clone(), exec.clone());
         let (source, changes, over) =
-            engine.blocking(move |inner| Source::open(inner, id, &exec, stream)).await?;
+            engine.blocking(move |inner| Source::open(inner, id, &exec, stream, offset)).await?;
         Ok(Self { engine: engine.clone(), source: Arc::new(source), changes, over, offset, next_look: None })
     }
 
@@ -114,14 +114,12 @@ impl Source {
         id: SandboxId,
         exec: &ExecId,
         stream: OutputStream,
+        offset: u64,
     ) -> Result<(Self, Watch, Over)> {
         let row = inner.store.sandbox_row(&id)?;
         let path = folder::path(inner, &id, exec);
-        let name = match stream {
-            OutputStream::Stdout => "stdout",
-            OutputStream::Stderr => "stderr",
-        };
-        let (spool, status) = (folder::open(&path, name, exec)?, folder::open(&path, "status", exec)?);
+        let spool = Spool::open(&path, exec, stream, offset, &inner.config)?;
+        let status = folder::open(&path, "status", exec)?;
         let (changes, over) = (folder::watch(inner, &id, exec)?, Over::watch(inner, &row)?);
         Ok((Self { id, stream, spool, status }, changes, over))
     }
@@ -130,7 +128,11 @@ impl Source {
         // The status before the spool: what it calls final is in the spool then.
         let length = self.final_length()?;
         let limit = length.map_or(PIECE, |length| PIECE.min(length.saturating_sub(offset)));
-        let bytes = self.read_at(offset, limit)?;
+        let size = self.spool.size()?;
+        if length.is_none() {
+            self.spool.reached(offset, size);
+        }
+        let bytes = self.spool.read(offset, limit.min(size.saturating_sub(offset)))?;
         if !bytes.is_empty() {
             return Ok(Piece::Bytes(bytes));
         }
@@ -146,27 +148,12 @@ impl Source {
             return Ok(Piece::Nothing);
         }
         let length = self.final_length()?.unwrap_or(u64::MAX);
-        let bytes = self.read_at(offset, PIECE.min(length.saturating_sub(offset)))?;
+        let limit = PIECE.min(length.min(self.spool.size()?).saturating_sub(offset));
+        let bytes = self.spool.read(offset, limit)?;
         Ok(if bytes.is_empty() { Piece::End } else { Piece::Bytes(bytes) })
     }
 
     fn final_length(&self) -> Result<Option<u64>> {
         Ok(Status::read(&self.status)?.filter(Status::is_final).map(|status| status.length(self.stream)))
-    }
-
-    fn read_at(&self, offset: u64, limit: u64) -> Result<Bytes> {
-        let failed = |e| Error::io("cannot read a command's output", e);
-        let size = self.spool.metadata().map_err(failed)?.len();
-        let length = size.saturating_sub(offset).min(limit);
-        let mut bytes = vec![0; usize::try_from(length).expect("at most one piece")];
-        let mut filled = 0;
-        while filled < bytes.len() {
-            match self.spool.read_at(&mut bytes[filled..], offset + filled as u64).map_err(failed)? {
-                0 => break,
-                read => filled += read,
-            }
-        }
-        bytes.truncate(filled);
-        Ok(bytes.into())
     }
 }

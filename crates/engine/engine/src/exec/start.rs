@@ -3,6 +3,7 @@
 use super::{
     ExecSpec,
     folder::{self, Claim},
+    spool::Window,
     terminal, user,
 };
 use crate::{
@@ -173,6 +174,8 @@ async fn ask(
         groups: user.groups,
         timeout: spec.timeout,
         output_quota: engine.inner().config.output_quota,
+        output_window: Window::of(&engine.inner().config).hold,
+        reader_patience: engine.inner().config.reader_patience,
         main,
         merge: spec.merge_stderr,
         terminal: spec.terminal,

@@ -3,7 +3,7 @@
 use crate::{
     clock,
     error::{Error, Result},
-    exec::{ExecEnd, ExecState},
+    exec::{DropReason, ExecEnd, ExecState},
     protocol::{self, exec_state, flag},
 };
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path, time::SystemTime};
@@ -112,6 +112,16 @@ impl Status {
             out_of_memory: self.flags & flag::OOM != 0,
             stdout_dropped: self.stdout_dropped,
             stderr_dropped: self.stderr_dropped,
+            drop_reasons: [0, 1].map(|stream| self.drop_reason(stream)),
+        }
+    }
+
+    /// Why output number `stream` was dropped, if it was.
+    fn drop_reason(&self, stream: u32) -> DropReason {
+        match self.flags >> stream {
+            flags if flags & flag::DISK_FULL != 0 => DropReason::DiskFull,
+            flags if flags & flag::FILE_LIMIT != 0 => DropReason::FileLimit,
+            _ => DropReason::Quota,
         }
     }
 }

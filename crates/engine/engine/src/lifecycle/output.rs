@@ -78,7 +78,10 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// Removes the output; who reads it just now has it open and reads on.
 fn remove(folder: &Path) -> Result<()> {
     let failed = |e| Error::io(format!("cannot remove output in {}", folder.display()), e);
-    for file in entries(folder).map_err(failed)? {
+    let mut files = entries(folder).map_err(failed)?;
+    // Spools first: what of them is off the disk is told until they are gone.
+    files.sort_by_key(|file| file.extension().is_some());
+    for file in files {
         match fs::remove_file(file) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
             _ => {}

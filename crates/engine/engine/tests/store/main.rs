@@ -12,6 +12,7 @@ mod connect;
 mod crash;
 mod exec;
 mod files;
+mod flow;
 mod gc;
 mod image;
 mod lifecycle;

@@ -6,9 +6,9 @@ use crate::{
     shared::Shared,
     status,
     terminal::Terminal,
-    trailers::{DROPPED, END, Trailers},
+    trailers::{END, Trailers},
 };
-use openlattice_engine::{ExecEnd, ExecId, ExecSpec, ExecState, SandboxId};
+use openlattice_engine::{ExecEnd, ExecId, ExecSpec, ExecState, OutputStream, SandboxId};
 use openlattice_modal_proto::task_command_router as proto;
 use std::{sync::Arc, time::Duration};
 use tonic::{Request, Response, Status};
@@ -145,10 +145,8 @@ fn trailers(state: &ExecState) -> Trailers {
     } else if state.end == Some(ExecEnd::SandboxEnded) {
         trailers.add(END, "sandbox-ended");
     }
-    for (name, dropped) in [("stdout", state.stdout_dropped), ("stderr", state.stderr_dropped)] {
-        if dropped > 0 {
-            trailers.add(DROPPED, &format!("{name}={dropped}"));
-        }
+    for stream in [OutputStream::Stdout, OutputStream::Stderr] {
+        trailers.tell_dropped(state, stream);
     }
     trailers
 }

@@ -1,16 +1,10 @@
 //! Output of commands and of the main process: from any offset, live, any number of readers, to the end.
 
 use super::{Streamed, exec_id, files::FileExec, main_exec};
-use crate::{
-    control::Reply,
-    deadline::Deadline,
-    shared::Shared,
-    status,
-    trailers::{DROPPED, Trailers},
-};
+use crate::{control::Reply, deadline::Deadline, shared::Shared, status, trailers::Trailers};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use openlattice_engine::{ExecId, ExecState, OutputReader, OutputStream, SandboxId};
+use openlattice_engine::{ExecId, OutputReader, OutputStream, SandboxId};
 use openlattice_modal_proto::task_command_router as proto;
 use std::sync::Arc;
 use tonic::{Request, Status};
@@ -112,17 +106,6 @@ fn chunks(reading: Reading) -> Streamed<(u64, Bytes)> {
     .boxed()
 }
 
-/// Says at the end of an output how much of it was dropped at the quota.
-fn tell_dropped(trailers: &Trailers, state: &ExecState, stream: OutputStream) {
-    let (name, dropped) = match stream {
-        OutputStream::Stdout => ("stdout", state.stdout_dropped),
-        OutputStream::Stderr => ("stderr", state.stderr_dropped),
-    };
-    if dropped > 0 {
-        trailers.add(DROPPED, &format!("{name}={dropped}"));
-    }
-}
-
 impl Reading {
     fn new(shared: &Arc<Shared>, source: Source, deadline: Option<Deadline>) -> Self {
         Self { shared: shared.clone(), source, deadline, trailers: Trailers::default(), over: false }
@@ -136,7 +119,7 @@ impl Reading {
                 if data.is_none() {
                     let state =
                         self.shared.engine.exec_state(sandbox, id).await.map_err(status::from_engine)?;
-                    tell_dropped(&self.trailers, &state, *stream);
+                    self.trailers.tell_dropped(&state, *stream);
                 }
                 Ok(data.filter(|data| !data.is_empty()).map(|data| (start, data)))
             }

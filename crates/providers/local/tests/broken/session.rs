@@ -1,7 +1,7 @@
 //! A command around a good one, broken in one chosen way.
 
 use openlattice::{
-    Bytes, Error, ErrorKind, ExecEnd, ExecId, ExecSession, ExecStatus, OutputChunk, OutputReader,
+    Bytes, Dropped, Error, ErrorKind, ExecEnd, ExecId, ExecSession, ExecStatus, OutputChunk, OutputReader,
     OutputStream, PtySize, Result, SandboxId, Signal, StdinStatus, async_trait,
 };
 
@@ -69,8 +69,8 @@ impl OutputReader for BrokenReader {
         }))
     }
 
-    fn dropped_from(&self) -> Option<u64> {
-        self.inner.dropped_from()
+    fn dropped(&self) -> Option<Dropped> {
+        self.inner.dropped()
     }
 }
 

@@ -214,6 +214,8 @@ fn command(argv: &[&str]) -> ExecBody {
         groups: Vec::new(),
         timeout: None,
         output_quota: 0,
+        output_window: 0,
+        reader_patience: std::time::Duration::from_secs(30),
         main: false,
         merge: false,
         terminal: None,

@@ -105,6 +105,7 @@ async fn a_full_disk_costs_output_only() {
             sandbox.agent().await.exec("full", shell("seq 1 1000; echo kept >&2"), files).await.unwrap();
             let status = sandbox.end("full");
             assert_eq!((status.code, status.stdout_len, status.stdout_dropped), (0, 0, 3893));
+            assert_eq!(status.flags, crate::protocol::flag::DISK_FULL);
             assert_eq!(sandbox.read("full", "stderr"), b"kept\n");
         },
     )
