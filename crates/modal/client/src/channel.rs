@@ -13,8 +13,9 @@ use crate::server_url::ServerUrl;
 
 /// The largest message in either direction (protocol section 1.3).
 pub(crate) const MAX_MESSAGE: usize = 100 << 20;
-/// The window of a stream and of a connection.
-const WINDOW: u32 = 64 << 20;
+/// The window of a stream and of a connection. Well below what our own server keeps of an output behind its reader (32 MiB): what is lost
+/// with a connection is still there to be asked for again.
+const WINDOW: u32 = 16 << 20;
 /// The largest frame that we take. The default of 16 KiB costs a wake-up and a system call per 16 KiB of output.
 const FRAME: u32 = 1 << 20;
 const KEEP_ALIVE: Duration = Duration::from_secs(30);

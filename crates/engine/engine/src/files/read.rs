@@ -10,7 +10,10 @@ use bytes::Bytes;
 use std::{
     fs::File,
     io::Read,
-    os::{fd::OwnedFd, unix::fs::FileExt},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{FileExt, MetadataExt},
+    },
     sync::Arc,
 };
 
@@ -30,6 +33,8 @@ pub struct FileReader {
     id: SandboxId,
     path: String,
     file: Arc<File>,
+    size: u64,
+    inode: u64,
     offset: u64,
 }
 
@@ -40,13 +45,30 @@ impl Files {
     /// As listed at [`Files`].
     pub async fn open(&self, path: &str, offset: u64) -> Result<FileReader> {
         let asked = path.to_owned();
-        let file = self.with_root(move |root| open_file(&root, &asked)).await?;
+        let open = move |root: OwnedFd| {
+            let file = open_file(&root, &asked)?;
+            let known = file.metadata().map_err(|e| Error::io(format!("cannot read {asked:?}"), e))?;
+            Ok((file, known.len(), known.ino()))
+        };
+        let (file, size, inode) = self.with_root(open).await?;
         let (engine, id) = (self.engine.clone(), self.id.clone());
-        Ok(FileReader { engine, id, path: path.to_owned(), file: Arc::new(file), offset })
+        Ok(FileReader { engine, id, path: path.to_owned(), file: Arc::new(file), size, inode, offset })
     }
 }
 
 impl FileReader {
+    /// Bytes of the file when it was opened.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Its number in its file system, which tells it from another file of the same path.
+    #[must_use]
+    pub fn inode(&self) -> u64 {
+        self.inode
+    }
+
     /// The next piece, of at most 1 MiB; `None` at the end. Cancel-safe.
     ///
     /// # Errors

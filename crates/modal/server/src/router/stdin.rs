@@ -152,25 +152,34 @@ async fn take_chunks(
     give_up: &CancellationToken,
 ) -> Result<(), Status> {
     loop {
-        // Only the wait for a message is cut, never a write: it is counted, or it did not happen.
-        let message = tokio::select! {
+        // Whoever is cut off while it waits for the command to read has written nothing; what it wrote is skipped when it comes again.
+        let step = async {
+            let Some(payload) = messages.next().await? else { return Ok(true) };
+            match payload {
+                Payload::Data(data) if data.is_empty() => {}
+                Payload::Data(data) => {
+                    let end = offset.saturating_add(data.len() as u64);
+                    target.write(shared, offset, data, false).await?;
+                    offset = end;
+                }
+                Payload::End(_) => {
+                    target.write(shared, offset, Bytes::new(), true).await?;
+                    return Ok(true);
+                }
+                Payload::Start(_) => return Err(Status::invalid_argument("a stream begins once")),
+            }
+            Ok(false)
+        };
+        let over = tokio::select! {
             biased;
             () = give_up.cancelled() => {
                 return Err(Status::aborted("another stream took over; ask how far this one got"));
             }
             () = shared.stopping.cancelled() => return Err(status::stopping()),
-            message = messages.next() => message?,
+            over = step => over?,
         };
-        match message {
-            Some(Payload::Data(data)) if data.is_empty() => {}
-            Some(Payload::Data(data)) => {
-                let end = offset.saturating_add(data.len() as u64);
-                target.write(shared, offset, data, false).await?;
-                offset = end;
-            }
-            Some(Payload::End(_)) => return target.write(shared, offset, Bytes::new(), true).await,
-            Some(Payload::Start(_)) => return Err(Status::invalid_argument("a stream begins once")),
-            None => return Ok(()),
+        if over {
+            return Ok(());
         }
     }
 }

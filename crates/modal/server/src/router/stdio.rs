@@ -1,6 +1,10 @@
 //! Output of commands and of the main process: from any offset, live, any number of readers, to the end.
 
-use super::{Streamed, exec_id, files::FileExec, main_exec};
+use super::{
+    Streamed, exec_id,
+    files::{Content, FileExec},
+    main_exec,
+};
 use crate::{control::Reply, deadline::Deadline, shared::Shared, status, trailers::Trailers};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -23,7 +27,7 @@ pub(super) async fn exec(
         Err(_) => return Err(Status::invalid_argument("file_descriptor must be STDOUT or STDERR")),
     };
     let source = match shared.file_execs.find(&sandbox, &id).await? {
-        Some(exec) => Source::Files { exec, stream, offset: request.offset },
+        Some(exec) => Source::Files { exec, sandbox, stream, offset: request.offset, content: None },
         None => {
             let reader = shared.engine.output(&sandbox, &id, stream, request.offset).await;
             let reader = Box::new(reader.map_err(status::from_engine)?);
@@ -71,8 +75,11 @@ enum Source {
     },
     Files {
         exec: Arc<FileExec>,
+        sandbox: SandboxId,
         stream: OutputStream,
         offset: u64,
+        /// The file that was asked for, once it is open.
+        content: Option<Box<Content>>,
     },
     /// No main command: nothing comes, until the sandbox ends.
     Nothing(SandboxId),
@@ -123,9 +130,20 @@ impl Reading {
                 }
                 Ok(data.filter(|data| !data.is_empty()).map(|data| (start, data)))
             }
-            Source::Files { exec, stream, offset } => {
+            Source::Files { exec, sandbox, stream, offset, content } => {
                 let start = *offset;
-                let data = exec.read(*stream, start).await?;
+                let mut data = match content {
+                    Some(content) => content.next().await?,
+                    None => exec.read(*stream, start).await?,
+                };
+                // What a run prints ends with it; only then it is known whether there is a file to follow.
+                if data.is_none() && content.is_none() && *stream == OutputStream::Stdout {
+                    let opened = Content::open(exec, &self.shared.engine.files(sandbox), start).await?;
+                    *content = opened.map(Box::new);
+                    if let Some(content) = content {
+                        data = content.next().await?;
+                    }
+                }
                 *offset += data.as_ref().map_or(0, |data| data.len() as u64);
                 Ok(data.map(|data| (start, data)))
             }

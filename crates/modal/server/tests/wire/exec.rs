@@ -263,6 +263,29 @@ async fn output_past_the_quota_is_told() {
 }
 
 #[tokio::test]
+async fn a_reader_that_keeps_up_gets_more_than_the_quota() {
+    let store = Arc::new(Store::new());
+    let server = Running::with_quota(store.path(), 1 << 20).await;
+    let Some(mut stage) = Stage::on(store, server).await else { return };
+    let id = stage.start(&["head", "-c", "20000000", "/dev/zero"]).await;
+    let request = || proto::TaskExecStdioReadRequest {
+        task_id: stage.made.task.clone(),
+        exec_id: id.clone(),
+        ..Default::default()
+    };
+    let mut stream = stage.router.clone().task_exec_stdio_read(request()).await.unwrap().into_inner();
+    let mut length = 0;
+    while let Some(message) = stream.message().await.unwrap() {
+        length += message.data.len();
+    }
+    assert_eq!(length, 20_000_000);
+    assert!(stream.trailers().await.unwrap().unwrap().get("x-openlattice-dropped").is_none());
+    let gone = stage.router.clone().task_exec_stdio_read(request()).await.unwrap_err();
+    assert_eq!(gone.code(), Code::OutOfRange, "{gone:?}");
+    stage.end().await;
+}
+
+#[tokio::test]
 async fn a_missing_program_is_an_argument_error() {
     let Some(mut stage) = Stage::new().await else { return };
     let request = stage.request(&["no-such-program"]);

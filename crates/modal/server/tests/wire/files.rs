@@ -66,6 +66,46 @@ async fn a_binary_file_goes_in_and_comes_out() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_read_is_kept_nowhere_and_stays_itself() {
+    let Some(mut stage) = Stage::new().await else { return };
+    let script = "cd /root; head -c 20000000 /dev/zero >big; truncate -s 6G huge";
+    let id = stage.start(&["sh", "-c", script]).await;
+    assert_eq!(stage.wait(&id).await, ExitStatus::Code(0));
+    let read = stage.helper(r#"{"ReadFile":{"path":"/root/big"}}"#).await;
+    assert_eq!(stage.outcome(&read).await.unwrap(), vec![0; 20_000_000]);
+    let kept = size_of(&stage.scene.store.path().join("modal"));
+    assert!(kept < 1 << 20, "{kept} bytes were kept");
+    assert_eq!(stage.helped(r#"{"ReadFile":{"path":"/root/huge"}}"#).await.unwrap_err(), "FileTooLarge");
+    // Grown meanwhile, it ends where it ended; replaced, it is no longer what was read before.
+    let id = stage.start(&["sh", "-c", "cd /root; echo more >>big"]).await;
+    stage.wait(&id).await;
+    assert_eq!(stage.read(&read, OUT, 19_999_990).await, [0; 10]);
+    let id = stage.start(&["sh", "-c", "cd /root; cp big other; mv other big"]).await;
+    stage.wait(&id).await;
+    let request = proto::TaskExecStdioReadRequest {
+        task_id: stage.made.task.clone(),
+        exec_id: read.clone(),
+        offset: 5,
+        ..Default::default()
+    };
+    let mut stream = stage.router.task_exec_stdio_read(request).await.unwrap().into_inner();
+    assert_eq!(stream.message().await.unwrap_err().code(), Code::FailedPrecondition);
+    assert_eq!(stage.read(&read, OUT, 0).await.len(), 20_000_005);
+    stage.end().await;
+}
+
+/// Bytes of all files in a folder.
+fn size_of(folder: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap());
+    entries
+        .map(|entry| match entry.file_type().unwrap().is_dir() {
+            true => size_of(&entry.path()),
+            false => entry.metadata().map_or(0, |file| file.len()),
+        })
+        .sum()
+}
+
+#[tokio::test]
 async fn content_without_its_end_is_no_file() {
     let Some(mut stage) = Stage::new().await else { return };
     let id = stage.helper(r#"{"WriteFile":{"path":"/root/f"}}"#).await;

@@ -1,6 +1,6 @@
 //! One run of the helper as an exec: output in files that any reader takes by offset, input by offset, one exit.
 
-use super::failure::Failure;
+use super::{content::Origin, failure::Failure};
 use crate::{ids, router::exec::Exit};
 use bytes::Bytes;
 use openlattice_engine::OutputStream;
@@ -12,7 +12,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -20,6 +20,8 @@ use std::{
 use tokio::sync::{Mutex, mpsc, watch};
 use tonic::Status;
 
+/// File that names the file that a run read.
+const ORIGIN: &str = "origin";
 /// Bytes sent to a reader at once.
 const CHUNK: u64 = 256 << 10;
 /// Pieces of content that wait to be written: so many that their writer is not woken for each.
@@ -72,6 +74,8 @@ pub(crate) struct FileExec {
     stdout: Arc<File>,
     stderr: Arc<File>,
     progress: watch::Sender<Progress>,
+    /// The file that it read.
+    origin: std::sync::Mutex<Option<Origin>>,
     /// Where content goes; nothing once no more is taken.
     stdin: Mutex<Option<mpsc::Sender<Bytes>>>,
     /// Bytes of content taken. Changed by whoever holds `stdin`.
@@ -121,6 +125,7 @@ impl FileExec {
             stdout: Arc::new(stdout),
             stderr: Arc::new(stderr),
             progress: watch::Sender::new(progress),
+            origin: std::sync::Mutex::new(read_origin(folder)),
             stdin: Mutex::new(input.sender),
             accepted: AtomicU64::new(accepted),
             input_seen: watch::Sender::new(()),
@@ -200,6 +205,20 @@ impl FileExec {
             Err(error) => tracing::warn!(%error, "cannot keep an exit"),
         }
         self.progress.send_modify(|progress| progress.exit = Some(exit));
+    }
+
+    /// The file that it read, if it did.
+    pub(super) fn origin(&self) -> Option<Origin> {
+        self.origin.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says which file it read: its content comes from there.
+    pub(super) async fn set_origin(&self, origin: Origin) -> io::Result<()> {
+        let (path, text) = (self.folder.join(ORIGIN), serde_json::to_vec(&origin)?);
+        let keep = move || std::fs::write(path, text);
+        tokio::task::spawn_blocking(keep).await.map_err(io::Error::other)??;
+        *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin);
+        Ok(())
     }
 
     /// Adds to an output.
@@ -321,6 +340,10 @@ fn mark_cut(folder: &Path) -> Exit {
         tracing::warn!(%error, "cannot keep an exit");
     }
     Exit::Code(1)
+}
+
+fn read_origin(folder: &Path) -> Option<Origin> {
+    serde_json::from_slice(&std::fs::read(folder.join(ORIGIN)).ok()?).ok()
 }
 
 /// Before the exit: a client whose stream broke asks after the end how much was taken.

@@ -1,13 +1,16 @@
 //! The file helper: an exec of one fixed program with one JSON argument, which clients take for a program in the sandbox
 //! (modal-protocol, section 6). The server does the work itself, below the sandbox's root, and shows it as an exec whose
-//! output and exit are kept in the store's folder for a while.
+//! output and exit are kept in the store's folder for a while. The content of a file that is read is no output: it comes from the
+//! sandbox when it is taken.
 
+mod content;
 mod entry;
 mod exec;
 mod failure;
 mod operation;
 mod watch;
 
+pub(super) use content::Content;
 pub(crate) use exec::FileExec;
 
 use crate::shared::Shared;

@@ -1,6 +1,7 @@
 //! What the helper can be asked to do, and doing it.
 
 use super::{
+    content,
     entry::{Entry, Names},
     exec::{FileExec, Taken},
     failure::Failure,
@@ -10,9 +11,6 @@ use bytes::Bytes;
 use openlattice_engine::{Error, FileKind, Files, OutputStream};
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
-
-/// Largest file that is read.
-const READ_LIMIT: u64 = 4 << 30;
 
 /// One object with one key, the operation.
 #[derive(Debug, Deserialize)]
@@ -75,7 +73,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let failed = |error: Error| Failure::engine(&error, false);
     match operation? {
-        Operation::ReadFile { path } => read(files, &path, exec).await,
+        Operation::ReadFile { path } => content::open(files, &path, exec).await,
         Operation::WriteFile { path } => write(files, &path, chunks).await,
         Operation::ListFiles { path } => {
             let names = Names::read(files).await;
@@ -102,21 +100,6 @@ pub(super) async fn run(
 async fn print(exec: &FileExec, value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_vec(value).map_err(|error| Failure::internal(&error.into()))?;
     exec.append(OutputStream::Stdout, text.into()).await.map_err(|error| Failure::internal(&error))
-}
-
-/// Copies the file into the exec's output, so that later readers see what was there.
-async fn read(files: &Files, path: &str, exec: &FileExec) -> Result<(), Failure> {
-    let failed = |error: Error| Failure::engine(&error, false);
-    let mut reader = files.open(path, 0).await.map_err(failed)?;
-    let mut length = 0;
-    while let Some(chunk) = reader.next().await.map_err(failed)? {
-        length += chunk.len() as u64;
-        if length > READ_LIMIT {
-            return Err(Failure::file_too_large());
-        }
-        exec.append(OutputStream::Stdout, chunk).await.map_err(|error| Failure::internal(&error))?;
-    }
-    Ok(())
 }
 
 /// A directory is refused before the content arrives; everything else the write itself finds.
