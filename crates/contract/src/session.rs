@@ -139,7 +139,8 @@ pub trait ExecSession: fmt::Debug + Send + Sync {
     /// # Behaviour
     /// - Bytes below what was already accepted are skipped, so a repeated write does no harm; an offset above it is
     ///   `InvalidArgument`.
-    /// - Returns once the provider has accepted the bytes, not when the command has read them.
+    /// - Returns once the provider has accepted the bytes, not when the command has read them; while much waits to be read, that is when the
+    ///   command reads. Dropped before, nothing was accepted, or all was.
     /// - A closed input or an ended command is `FailedPrecondition`.
     async fn write_stdin(&self, offset: u64, data: Bytes) -> Result<()>;
 

@@ -1,5 +1,7 @@
 //! Starting commands and finding them again.
 
+use std::ops::Range;
+
 use openlattice::{
     Bytes, Error, ErrorKind, ExecId, ExecSession, ExecSpec, OnDrop, PtySize, Result, SandboxId, SecretSource,
     Stdin, Subject,
@@ -17,6 +19,8 @@ use crate::session::LocalSession;
 const EXEC: Attempt = Attempt("exec");
 /// Piece of input that is offered at once.
 const PIECE: usize = 256 << 10;
+/// Input that is accepted whatever the command does with it.
+const AT_ONCE: usize = 32 << 20;
 
 /// Starts a command by a checked spec.
 ///
@@ -50,7 +54,7 @@ async fn launch(
     let kill = spec.options.on_drop == OnDrop::Kill;
     let session = LocalSession::new(engine.clone(), known.clone(), started, kill);
     if let Stdin::Bytes(bytes) = &spec.options.stdin {
-        feed(&session, bytes).await?;
+        give(&session, bytes).await?;
     }
     Ok(session)
 }
@@ -124,11 +128,24 @@ async fn is_there(engine: &Engine, id: &SandboxId, path: &str) -> bool {
     }
 }
 
-/// Gives a command its whole input. A command that ends without reading it is no failure.
-async fn feed(session: &LocalSession, bytes: &Bytes) -> Result<()> {
-    let mut offset = 0;
-    while offset < bytes.len() {
-        let piece = bytes.slice(offset..bytes.len().min(offset + PIECE));
+/// Gives a command its whole input: what must wait for the command to read, in a task of its own, so that whoever started it can read its
+/// output meanwhile.
+async fn give(session: &LocalSession, bytes: &Bytes) -> Result<()> {
+    let at_once = bytes.len().min(AT_ONCE);
+    feed(session, bytes, 0..at_once).await?;
+    if at_once < bytes.len() {
+        let (bytes, session) = (bytes.clone(), session.observer());
+        // It ends with the command at the latest, whose status tells what became of it.
+        drop(tokio::spawn(async move { feed(&session, &bytes, at_once..bytes.len()).await }));
+    }
+    Ok(())
+}
+
+/// Gives a command a part of its input, and with the last one the end. A command that ends without reading it is no failure.
+async fn feed(session: &LocalSession, bytes: &Bytes, part: Range<usize>) -> Result<()> {
+    let mut offset = part.start;
+    while offset < part.end {
+        let piece = bytes.slice(offset..part.end.min(offset + PIECE));
         let length = piece.len();
         match session.write_stdin(offset as u64, piece).await {
             Err(error) if error.kind() == ErrorKind::FailedPrecondition => return Ok(()),
@@ -136,5 +153,5 @@ async fn feed(session: &LocalSession, bytes: &Bytes) -> Result<()> {
         }
         offset += length;
     }
-    session.close_stdin().await
+    if offset == bytes.len() { session.close_stdin().await } else { Ok(()) }
 }

@@ -37,6 +37,11 @@ impl LocalSession {
         Self { engine, sandbox, exec, sandbox_id, exec_id, kill_on_drop, ended: AtomicBool::new(false) }
     }
 
+    /// Another session of the same command, whose drop does nothing.
+    pub(crate) fn observer(&self) -> Self {
+        Self::new(self.engine.clone(), self.sandbox.clone(), self.exec.clone(), false)
+    }
+
     /// Translates a state, and notes the end.
     fn seen(&self, state: &engine::ExecState) -> Option<ExecStatus> {
         let status = info::exec_status(state);

@@ -84,7 +84,8 @@ impl Spool {
         let locked = sys::lock_shared_from(&file, offset).is_ok().then_some(offset);
         let freed = freed_below(&freed_path(&path))?;
         // What tells of holes goes after the spool itself: while that has its name, the answer is true.
-        if !std::fs::metadata(&path).is_ok_and(|named| file.metadata().is_ok_and(|own| own.ino() == named.ino()))
+        if !std::fs::metadata(&path)
+            .is_ok_and(|named| file.metadata().is_ok_and(|own| own.ino() == named.ino()))
         {
             return Err(folder::unknown(exec));
         }
