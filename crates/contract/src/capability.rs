@@ -239,10 +239,14 @@ pub struct SnapshotCapabilities {
 pub struct FileCapabilities {
     /// Changes can be followed.
     pub watch: bool,
-    /// Permission bits can be set.
+    /// Permission bits, set-id and sticky bits can be set.
     pub modes: bool,
     /// Symbolic links can be made.
     pub symlinks: bool,
+    /// The times of last change can be set, and are told to the nanosecond.
+    pub times: bool,
+    /// Names that are not UTF-8 can be read, written and listed.
+    pub byte_names: bool,
 }
 
 /// Declares which extensions are on offer.

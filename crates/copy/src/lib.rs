@@ -1,17 +1,25 @@
-//! Copies of whole directories between this machine and a node of any provider.
+//! Copies of files and whole directories between this machine and a sandbox of any provider.
 //!
-//! [`upload`] copies a local directory into a node, [`download`] one of a node to this machine; [`upload_file`] and
-//! [`download_file`] copy single files. Both ways:
+//! [`upload`] copies a local directory into a sandbox, [`download`] one of a sandbox to this machine; [`upload_file`] and
+//! [`download_file`] copy single files; [`pack`] and [`unpack`] are the same with a tar archive instead of this machine's files.
+//! All ways:
 //!
-//! - Content is byte-exact and streamed: memory is bounded by the number of files under way, whatever their size.
-//! - Empty directories are copied. Symbolic links are copied as links and never followed.
-//! - Permission bits (`0o777`) are kept. Where a provider cannot set modes or make links itself, commands of the node do (`chmod`,
-//!   `ln`); what they cannot do is counted.
-//! - A file has its name when it is complete, and not before.
-//! - Devices, fifos, sockets, and names that are no text or have control characters are left out, counted and named.
+//! - Content is byte-exact and streamed: memory is bounded by the number of files under way, whatever their size. Holes of sparse
+//!   files stay holes, and blocks of zeros become some.
+//! - Empty directories are copied. Symbolic links are copied as links and never followed. Hard links become files of their own.
+//! - Permission bits, the sticky bit and times of last change are kept, these to the nanosecond where the provider tells them so.
+//!   Set-id bits are kept into a sandbox; out of one they are dropped and counted, as they would give away the rights of whoever
+//!   copies. Owners are not kept: what is copied belongs to whoever copies it, or to the sandbox's root.
+//! - Names are bytes. Those that are not UTF-8 are left out where the provider has no such names.
+//! - Where a provider cannot set modes and times or make links itself, commands of the sandbox do (`chmod`, `touch`, `ln`).
+//! - A file has its name when it is complete, and not before. Whoever is killed leaves nothing behind after the next copy to the
+//!   same place; any number of processes may copy to one place at once.
+//! - Devices, fifos and sockets are left out. Whatever is left out or not kept is counted, and what is left out is named.
 //!
 //! Nothing is ever written outside of the local target: each path is opened component by component, with no link followed, and what a
-//! node says of its files is taken for hostile.
+//! sandbox or an archive says of its files is taken for hostile. What lies at a local target is only replaced if it is a regular
+//! file. Within a copied directory all else stays and what should have been there is left out; the target of a single file is
+//! written through instead, as cp(1) does it.
 //!
 //! ```
 //! use std::path::Path;
@@ -30,14 +38,23 @@
 mod commands;
 mod download;
 mod local;
+mod pack;
 mod report;
+mod sandbox;
 mod single;
+mod unpack;
 mod upload;
 
 pub use download::download;
+pub use pack::pack;
 pub use report::{CopyOptions, CopyReport, SkipReason, Skipped};
+pub use sandbox::stat_through_links;
 pub use single::{download_file, upload_file};
+pub use unpack::unpack;
 pub use upload::upload;
+
+use std::ffi::OsStr;
+use std::path::Path;
 
 use openlattice::{Error, ErrorKind, Result};
 
@@ -48,18 +65,13 @@ const DEPTH: usize = 256;
 /// Entries of one copy.
 const ENTRIES: u64 = 1 << 20;
 
-/// Joins a name to a path in a node.
-fn join(folder: &str, name: &str) -> String {
-    format!("{}/{name}", folder.trim_end_matches('/'))
-}
-
-/// A name that can be shown and passed on as it is.
-fn is_plain(name: &str) -> bool {
-    !name.chars().any(|letter| letter.is_control() || letter == char::REPLACEMENT_CHARACTER)
+/// A name that every provider has.
+fn is_text(name: &OsStr) -> bool {
+    name.to_str().is_some()
 }
 
 /// Refuses trees that a mistake or malice made too large.
-fn check_bounds(depth: usize, entries: u64, path: &str) -> Result<()> {
+fn check_bounds(depth: usize, entries: u64, path: &Path) -> Result<()> {
     if depth <= DEPTH && entries <= ENTRIES {
         return Ok(());
     }
@@ -70,7 +82,7 @@ fn check_bounds(depth: usize, entries: u64, path: &str) -> Result<()> {
 }
 
 /// A failure of this machine.
-fn local_error(what: &str, path: &std::path::Path, error: std::io::Error) -> Error {
+fn local_error(what: &str, path: &Path, error: std::io::Error) -> Error {
     use std::io::ErrorKind as Io;
     let kind = match error.kind() {
         Io::NotFound => ErrorKind::NotFound,

@@ -1,24 +1,29 @@
 //! This machine's side: everything below one directory, opened component by component with no link followed.
 
+mod content;
+mod hidden;
+mod target;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use openlattice::{Bytes, Error, FileContent, Result, async_trait};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use openlattice::{Error, FileTime, Result};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
+
+pub(crate) use content::{Reading, Writing};
+use hidden::{Hidden, require_replaceable};
 
 use crate::local_error;
 
-/// Bytes read at once.
-const PIECE: usize = 256 << 10;
 /// Mode of a directory while it is being filled.
 const FILLING: Mode = Mode::RWXU;
+/// Set-user-id and set-group-id: what comes out of a sandbox must not act with the rights of whoever copied it.
+pub(crate) const SET_ID: u32 = 0o6000;
 
 /// A local directory that is copied from or to. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -28,12 +33,20 @@ pub(crate) struct Local {
     path: Arc<Path>,
 }
 
+/// What is kept of a file besides its content.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Meta {
+    /// Permission bits, sticky and set-id bits (0o7777).
+    pub(crate) mode: u32,
+    pub(crate) modified: Option<FileTime>,
+}
+
 /// What an entry of a local directory is.
 #[derive(Debug)]
 pub(crate) enum Kind {
     File,
-    Directory { mode: u32 },
-    Link { target: Option<String> },
+    Directory,
+    Link { target: OsString },
     Other,
 }
 
@@ -42,6 +55,24 @@ pub(crate) enum Kind {
 pub(crate) struct Entry {
     pub(crate) name: OsString,
     pub(crate) kind: Kind,
+    pub(crate) meta: Meta,
+    pub(crate) size: u64,
+}
+
+impl Meta {
+    fn of(stat: &rustix::fs::Stat) -> Self {
+        let nanos = i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec);
+        Self { mode: bits(stat.st_mode), modified: Some(FileTime::from_unix_nanos(nanos)) }
+    }
+
+    /// Sets both on a local file or directory, without set-id bits.
+    fn set(self, file: impl AsFd) -> rustix::io::Result<()> {
+        rustix::fs::fchmod(&file, permissions(self.mode))?;
+        match self.modified {
+            Some(modified) => rustix::fs::futimens(&file, &timestamps(modified)),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Local {
@@ -92,9 +123,9 @@ impl Local {
         Ok(found)
     }
 
-    /// The mode of the directory itself.
-    pub(crate) async fn mode(&self) -> Result<u32> {
-        self.at(Path::new(""), "examine", |found| Ok(bits(rustix::fs::fstat(found)?.st_mode))).await
+    /// Mode and time of the directory itself.
+    pub(crate) async fn meta(&self) -> Result<Meta> {
+        self.at(Path::new(""), "examine", |found| Ok(Meta::of(&rustix::fs::fstat(found)?))).await
     }
 
     /// Lists a directory, ordered by name.
@@ -113,8 +144,8 @@ impl Local {
         .await
     }
 
-    /// Opens a regular file with its mode; `None` when it is one no more.
-    pub(crate) async fn read(&self, folder: &Path, name: &OsStr) -> Result<Option<(Reading, u32)>> {
+    /// Opens a regular file with its mode and time; `None` when it is one no more.
+    pub(crate) async fn read(&self, folder: &Path, name: &OsStr) -> Result<Option<(Reading, Meta)>> {
         let (shown, name) = (self.path.join(folder).join(name), name.to_owned());
         self.at(folder, "read a file in", move |found| {
             let flags =
@@ -125,59 +156,79 @@ impl Local {
             };
             let stat = rustix::fs::fstat(&file)?;
             let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-            Ok(regular
-                .then(|| (Reading { file: Arc::new(file), path: shown, offset: 0 }, bits(stat.st_mode))))
+            Ok(regular.then(|| (Reading::new(file, shown), Meta::of(&stat))))
         })
         .await
     }
 
-    /// Makes a directory; one that exists is used, a link to one is not.
-    pub(crate) async fn make_directory(&self, folder: &Path, name: &str) -> Result<()> {
+    /// Makes a directory; one that exists is used. Whether there is one now: all else that has the name stays.
+    pub(crate) async fn make_directory(&self, folder: &Path, name: &OsStr) -> Result<bool> {
         let name = name.to_owned();
         self.at(folder, "make a directory in", move |found| {
             match rustix::fs::mkdirat(found, &name, FILLING) {
                 Err(Errno::EXIST) => {
                     let stat = rustix::fs::statat(found, &name, AtFlags::SYMLINK_NOFOLLOW)?;
-                    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                        return Ok(());
-                    }
-                    Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{name:?} is in the way")))
+                    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
                 }
-                made => Ok(made?),
+                made => Ok(made.map(|()| true)?),
             }
         })
         .await
     }
 
-    /// Begins a file, which gets its name at the end.
-    pub(crate) async fn write(&self, folder: &Path, name: &str) -> Result<Writing> {
+    /// Begins a file, which gets its name at the end; `None` where something else than a regular file has it.
+    pub(crate) async fn write(&self, folder: &Path, name: &OsStr) -> Result<Option<Writing>> {
         let (shown, name) = (self.path.join(folder).join(name), name.to_owned());
-        self.at(folder, "write a file in", move |found| {
-            let (file, temporary) = create(found)?;
-            let folder = found.try_clone()?;
-            Ok(Writing { file, folder, temporary: Some(temporary), name, path: shown })
-        })
-        .await
-    }
-
-    /// Makes a link; a link or file of that name is replaced.
-    pub(crate) async fn link(&self, folder: &Path, name: &str, target: &str) -> Result<()> {
-        let (name, target) = (name.to_owned(), target.to_owned());
-        self.at(folder, "make a link in", move |found| match rustix::fs::symlinkat(&target, found, &name) {
-            Err(Errno::EXIST) => {
-                rustix::fs::unlinkat(found, &name, AtFlags::empty())?;
-                Ok(rustix::fs::symlinkat(&target, found, &name)?)
+        self.at(folder, "write a file in", move |found| match require_replaceable(found, &name) {
+            Err(Errno::EXIST) => Ok(None),
+            judged => {
+                judged?;
+                Ok(Some(Writing::hidden(Hidden::create(found.try_clone()?, &name)?, shown)))
             }
-            made => Ok(made?),
         })
         .await
     }
 
-    /// Sets the permission bits of a directory.
-    pub(crate) async fn set_mode(&self, folder: &Path, mode: u32) -> Result<()> {
-        let mode = permissions(mode);
-        self.at(folder, "set the mode of", move |found| Ok(rustix::fs::fchmod(found, mode)?)).await
+    /// Makes a link; a regular file of that name is replaced. Whether it is there now: all else that has the name stays.
+    pub(crate) async fn link(
+        &self,
+        folder: &Path,
+        name: &OsStr,
+        target: &OsStr,
+        modified: Option<FileTime>,
+    ) -> Result<bool> {
+        let (name, target) = (name.to_owned(), target.to_owned());
+        self.at(folder, "make a link in", move |found| {
+            if !make_link(found, &name, &target)? {
+                return Ok(false);
+            }
+            if let Some(modified) = modified {
+                let times = timestamps(modified);
+                rustix::fs::utimensat(found, &name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+            }
+            Ok(true)
+        })
+        .await
     }
+
+    /// Sets mode and time of a directory.
+    pub(crate) async fn set_meta(&self, folder: &Path, meta: Meta) -> Result<()> {
+        self.at(folder, "set mode and time of", move |found| Ok(meta.set(found)?)).await
+    }
+}
+
+fn make_link(folder: &OwnedFd, name: &OsStr, target: &OsStr) -> rustix::io::Result<bool> {
+    match rustix::fs::symlinkat(target, folder, name) {
+        Err(Errno::EXIST) => {}
+        made => return made.map(|()| true),
+    }
+    if require_replaceable(folder, name).is_ok() {
+        rustix::fs::unlinkat(folder, name, AtFlags::empty())?;
+        return rustix::fs::symlinkat(target, folder, name).map(|()| true);
+    }
+    // The very same link may be there from a copy before.
+    let there = rustix::fs::readlinkat(folder, name, Vec::new());
+    Ok(there.is_ok_and(|there| os_name(&there) == target))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -206,106 +257,29 @@ fn describe(folder: &OwnedFd, name: OsString) -> io::Result<Option<Entry>> {
     };
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Kind::File,
-        FileType::Directory => Kind::Directory { mode: bits(stat.st_mode) },
+        FileType::Directory => Kind::Directory,
         FileType::Symlink => {
-            let target = rustix::fs::readlinkat(folder, &name, Vec::new())?;
-            Kind::Link { target: target.into_string().ok() }
+            Kind::Link { target: os_name(&rustix::fs::readlinkat(folder, &name, Vec::new())?) }
         }
         _ => Kind::Other,
     };
-    Ok(Some(Entry { name, kind }))
+    let size = u64::try_from(stat.st_size).unwrap_or_default();
+    Ok(Some(Entry { name, kind, meta: Meta::of(&stat), size }))
+}
+
+fn timestamps(modified: FileTime) -> Timestamps {
+    let kept = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };
+    let last_modification = Timespec { tv_sec: modified.seconds, tv_nsec: modified.nanos.into() };
+    Timestamps { last_access: kept, last_modification }
 }
 
 #[expect(clippy::useless_conversion, reason = "a mode has another width on other systems")]
 fn bits(mode: rustix::fs::RawMode) -> u32 {
-    u32::from(mode) & 0o777
+    u32::from(mode) & 0o7777
 }
 
-/// Permission bits alone: a file from a node gets no set-id bit here.
+/// All but set-id bits.
 #[expect(clippy::useless_conversion, reason = "a mode has another width on other systems")]
 fn permissions(mode: u32) -> Mode {
-    Mode::from_bits_truncate((mode & 0o777).try_into().unwrap_or_default())
-}
-
-/// Makes a file under a name that nobody has.
-fn create(folder: &OwnedFd) -> io::Result<(File, String)> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    loop {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!(".lattice-copy-{}-{number}", std::process::id());
-        match rustix::fs::openat(folder, &name, flags, Mode::RUSR | Mode::WUSR) {
-            Err(Errno::EXIST) => {}
-            file => return Ok((file?.into(), name)),
-        }
-    }
-}
-
-/// A local file that is read as content.
-#[derive(Debug)]
-pub(crate) struct Reading {
-    file: Arc<File>,
-    path: PathBuf,
-    offset: u64,
-}
-
-#[async_trait]
-impl FileContent for Reading {
-    async fn next_chunk(&mut self) -> Result<Option<Bytes>> {
-        let (file, path, offset) = (Arc::clone(&self.file), self.path.clone(), self.offset);
-        let read = blocking(move || {
-            let mut piece = vec![0; PIECE];
-            let read = file.read_at(&mut piece, offset).map_err(|error| local_error("read", &path, error))?;
-            piece.truncate(read);
-            Ok(Bytes::from(piece))
-        });
-        let piece = read.await?;
-        self.offset += piece.len() as u64;
-        Ok((!piece.is_empty()).then_some(piece))
-    }
-}
-
-/// A local file that is being written; removed unless it is finished.
-#[derive(Debug)]
-pub(crate) struct Writing {
-    file: File,
-    folder: OwnedFd,
-    temporary: Option<String>,
-    name: String,
-    path: PathBuf,
-}
-
-impl Writing {
-    pub(crate) async fn append(mut self, piece: Bytes) -> Result<Self> {
-        blocking(move || match self.file.write_all(&piece) {
-            Ok(()) => Ok(self),
-            Err(error) => Err(local_error("write", &self.path, error)),
-        })
-        .await
-    }
-
-    /// Sets the mode and gives the file its name, in place of what had it.
-    pub(crate) async fn finish(mut self, mode: u32) -> Result<()> {
-        blocking(move || {
-            self.place(permissions(mode)).map_err(|e| local_error("write", &self.path, e.into()))
-        })
-        .await
-    }
-
-    fn place(&mut self, mode: Mode) -> rustix::io::Result<()> {
-        rustix::fs::fchmod(&self.file, mode)?;
-        let temporary = self.temporary.as_deref().unwrap_or_default();
-        rustix::fs::renameat(self.folder.as_fd(), temporary, self.folder.as_fd(), &self.name)?;
-        self.temporary = None;
-        Ok(())
-    }
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        if let Some(name) = &self.temporary {
-            // Nobody is left to tell.
-            let _ = rustix::fs::unlinkat(&self.folder, name, AtFlags::empty());
-        }
-    }
+    Mode::from_bits_truncate((mode & 0o7777 & !SET_ID).try_into().unwrap_or_default())
 }

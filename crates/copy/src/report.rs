@@ -1,6 +1,7 @@
 //! What is asked of a copy, and what became of it.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -59,8 +60,15 @@ pub struct CopyReport {
     pub links: u64,
     /// Bytes of content.
     pub bytes: u64,
-    /// Files and directories in a node whose permission bits could not be set.
+    /// Files and directories in a sandbox whose permission bits could not be set.
     pub modes_not_set: u64,
+    /// Files, directories and links in a sandbox whose times could not be set.
+    pub times_not_set: u64,
+    /// Files and directories that came out of a sandbox without the set-id bits that they have there.
+    pub set_id_dropped: u64,
+    /// Bytes of content that are known to be copied in all, as far as directories have been listed.
+    #[serde(skip)]
+    pub bytes_found: u64,
     /// What was left out.
     pub skipped: u64,
     /// The first hundred that were left out.
@@ -71,7 +79,7 @@ pub struct CopyReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Skipped {
-    /// Its path on the side that was copied from, with replacement characters for what is no text.
+    /// Its path on the side that was copied from, with replacement characters for what is no text. It may have control characters.
     pub path: String,
     /// Why.
     pub reason: SkipReason,
@@ -82,24 +90,33 @@ pub struct Skipped {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// Its name is not UTF-8, or has control characters.
+    /// Its name, or where it points, is not UTF-8, and the provider has no other names.
     Name,
-    /// It is a device, a fifo or a socket.
+    /// It is a device, a fifo or a socket, or something in an archive that is not known.
     Kind,
     /// It went away before it was copied.
     Gone,
-    /// It is a link, and neither the provider nor the node can make one.
+    /// It is a link, and neither the provider nor the sandbox can make one.
     Link,
+    /// At its target is something that is not replaced: all but a regular file, and a directory for a directory.
+    InTheWay,
+    /// Its path in an archive leads out of the target.
+    Outside,
+    /// It became shorter while it was copied: the end of the copy is zeros.
+    Changed,
 }
 
 impl SkipReason {
     /// Returns the reason in words.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Name => "its name is not text, or has control characters",
-            Self::Kind => "it is a device, a fifo or a socket",
+            Self::Name => "its name or target is not UTF-8, which this provider does not take",
+            Self::Kind => "it is a device, a fifo, a socket or of an unknown kind",
             Self::Gone => "it went away before it was copied",
-            Self::Link => "it is a link, and the node cannot make one",
+            Self::Link => "it is a link, and the sandbox cannot make one",
+            Self::InTheWay => "something that is not replaced is in its way",
+            Self::Outside => "its path leads out of the target",
+            Self::Changed => "it became shorter while it was copied",
         }
     }
 }
@@ -130,11 +147,11 @@ impl Count {
         }
     }
 
-    pub(crate) fn skip(&self, path: String, reason: SkipReason) {
+    pub(crate) fn skip(&self, path: &Path, reason: SkipReason) {
         self.add(|report| {
             report.skipped += 1;
             if report.skipped_paths.len() < NAMED {
-                report.skipped_paths.push(Skipped { path, reason });
+                report.skipped_paths.push(Skipped { path: path.to_string_lossy().into_owned(), reason });
             }
         });
     }

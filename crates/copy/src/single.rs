@@ -2,74 +2,71 @@
 
 use std::path::Path;
 
-use openlattice::{ComputeProvider, Error, ErrorKind, FileKind, Node, Result};
+use openlattice::{ComputeProvider, Error, ErrorKind, Node, Result};
 
 use crate::download::receive;
-use crate::local::Local;
+use crate::local::{Local, Meta, Writing};
 use crate::report::{CopyOptions, CopyReport, Count};
-use crate::upload::{files_of, send};
-use crate::{OPERATION, commands, local_error};
+use crate::sandbox::{Sink, files_of, stat_through_links};
+use crate::upload::Counted;
+use crate::{OPERATION, local_error};
 
-/// Copies a local file to a path in a node, where it replaces what has that name. A link at the end of either path is followed.
+/// Copies a local file to a path in a sandbox, where it replaces the file that has that name. A link at the end of either path is
+/// followed.
 ///
 /// # Errors
-/// As [`upload`](crate::upload()); `FailedPrecondition` for a local path that is no regular file.
+/// As [`upload`](crate::upload()); `FailedPrecondition` for a local path that is no regular file, and for a path of the sandbox that
+/// is a directory, a device, a fifo or a socket.
 pub async fn upload_file<P: ComputeProvider + ?Sized>(
     node: &Node<P>,
     local: &Path,
-    path: &str,
+    path: impl AsRef<Path> + Send,
     options: &CopyOptions,
 ) -> Result<CopyReport> {
-    let files = files_of(node)?;
+    let asked = path.as_ref();
     // The caller's own path may be a link.
     let whole = local.canonicalize().map_err(|error| local_error("read", local, error))?;
-    let (folder, name) = split(&whole)?;
+    let (folder, name) = whole.parent().zip(whole.file_name()).ok_or_else(|| no_file(local))?;
     let found = Local::open(folder).await?.read(Path::new(""), name).await?;
-    let Some((reading, mode)) = found else {
-        let text = format!("{} is no regular file", local.display());
-        return Err(Error::new(ErrorKind::FailedPrecondition, OPERATION, text));
-    };
-    let count = Count::new(options);
-    let modes = node.provider().capabilities().files.modes;
-    send(node, &files, reading, path, modes.then_some(mode), &count).await?;
-    // A file that is replaced may have any mode.
-    if !modes && files.stat(path).await?.mode & 0o777 != mode {
-        let not_set = commands::set_modes(node, vec![(path.to_owned(), mode)]).await?;
-        count.add(|report| report.modes_not_set += not_set);
-    }
-    Ok(count.report())
+    let (reading, meta) = found.ok_or_else(|| no_file(local))?;
+    let mut sink = Sink::new(node, options)?;
+    // What a link leads to is what gets mode and time.
+    let through = stat_through_links(&sink.files, asked).await;
+    let path = through.map_or_else(|_| asked.to_owned(), |(path, _)| path);
+    sink.count.add(|report| report.bytes_found = reading.length());
+    let content = Counted::new(reading, &sink.count);
+    sink.write(&path, meta, content).await?;
+    sink.written(path, meta);
+    sink.finish().await?;
+    Ok(sink.count.report())
 }
 
-/// Copies a file of a node to a local path, where it replaces what has that name, a link included. A link at the end of the node's
-/// path is followed inside the node.
+/// Copies a file of a sandbox to a local path. A link at the end of either path is followed, on this machine also to where there is
+/// nothing yet. A regular file is replaced; a device, a fifo or a socket that is there is written into, and so is what standard
+/// output or error leads to where a link means that. Set-id bits are left out.
 ///
 /// # Errors
-/// As [`download`](crate::download()).
+/// As [`download`](crate::download()); `FailedPrecondition` where either path is a directory.
 pub async fn download_file<P: ComputeProvider + ?Sized>(
     node: &Node<P>,
-    path: &str,
+    path: impl AsRef<Path> + Send,
     local: &Path,
     options: &CopyOptions,
 ) -> Result<CopyReport> {
     let files = files_of(node)?;
-    let found = files.stat(path).await?;
-    let mode = if found.kind == FileKind::Symlink { 0o644 } else { found.mode };
-    let mut content = files.read_stream(path).await?;
+    let (path, found) = stat_through_links(&files, path.as_ref()).await?;
+    let mut content = files.read_stream(&path).await?;
     // The first piece before anything local: it tells whether there is such a file.
     let first = content.next_chunk().await?;
-    let (folder, name) = split(local)?;
-    let name = name.to_str().ok_or_else(|| no_name(local))?;
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let count = Count::new(options);
-    let writing = Local::open(folder).await?.write(Path::new(""), name).await?;
-    receive(&mut *content, first, writing, mode, &count).await?;
+    count.add(|report| report.bytes_found = found.size);
+    let writing = Writing::begin(local).await?;
+    let meta = Meta { mode: found.mode, modified: Some(found.modified_at) };
+    receive(&mut *content, first, writing, meta, &count).await?;
     Ok(count.report())
 }
 
-fn split(path: &Path) -> Result<(&Path, &std::ffi::OsStr)> {
-    path.parent().zip(path.file_name()).ok_or_else(|| no_name(path))
-}
-
-fn no_name(path: &Path) -> Error {
-    Error::invalid(OPERATION, "local", format_args!("{} has no name in UTF-8 at its end", path.display()))
+fn no_file(local: &Path) -> Error {
+    let text = format!("{} is no regular file", local.display());
+    Error::new(ErrorKind::FailedPrecondition, OPERATION, text)
 }

@@ -68,6 +68,8 @@ pub enum Call {
     MakeLink,
     /// Setting permission bits.
     SetMode,
+    /// Setting the time of the last change.
+    SetModified,
     /// Listing a directory.
     ListFiles,
     /// Describing a path.
@@ -130,6 +132,7 @@ impl Call {
         Self::NextFileEvent,
         Self::MakeLink,
         Self::SetMode,
+        Self::SetModified,
         Self::ListFiles,
         Self::StatFile,
         Self::MakeDirectory,
@@ -179,6 +182,7 @@ impl Call {
             Self::NextFileEvent => "next file event",
             Self::MakeLink => "make link",
             Self::SetMode => "set mode",
+            Self::SetModified => "set modified",
             Self::ListFiles => "list files",
             Self::StatFile => "stat file",
             Self::MakeDirectory => "make directory",

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::future::pending;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openlattice::{
     Bytes, Capabilities, ComputeProvider, DropReason, Dropped, Error, ExecId, ExecSession, ExecSpec,
-    ExecStatus, Extensions, FileContent, FileEvent, FileInfo, FileWatch, Files, GcReport, Health, ListFilter,
-    ListOptions, OutputChunk, OutputReader, OutputStream, ProvisionSpec, PtySize, Result, SandboxId,
-    SandboxInfo, Signal, SnapshotKind, SnapshotRef, SnapshotSpec, StdinStatus, Timestamp, WatchOptions,
-    WriteOptions, async_trait,
+    ExecStatus, Extensions, FileContent, FileEvent, FileInfo, FileTime, FileWatch, Files, GcReport, Health,
+    ListFilter, ListOptions, OutputChunk, OutputReader, OutputStream, ProvisionSpec, PtySize, Result,
+    SandboxId, SandboxInfo, Signal, SnapshotKind, SnapshotRef, SnapshotSpec, StdinStatus, Timestamp,
+    WatchOptions, WriteOptions, async_trait,
 };
 use tracing::field::{Field, Visit};
 use tracing::span;
@@ -321,16 +322,16 @@ struct DoubleFiles(Arc<Script>);
 
 #[async_trait]
 impl Files for DoubleFiles {
-    async fn read(&self, _id: &SandboxId, _path: &str) -> Result<Bytes> {
+    async fn read(&self, _id: &SandboxId, _path: &Path) -> Result<Bytes> {
         self.0.play(Call::ReadFile).await?;
         Ok(Bytes::from_static(TEXT))
     }
 
-    async fn write(&self, _id: &SandboxId, _path: &str, _data: Bytes, _options: WriteOptions) -> Result<()> {
+    async fn write(&self, _id: &SandboxId, _path: &Path, _data: Bytes, _options: WriteOptions) -> Result<()> {
         self.0.play(Call::WriteFile).await
     }
 
-    async fn read_stream(&self, _id: &SandboxId, _path: &str, _offset: u64) -> Result<Box<dyn FileContent>> {
+    async fn read_stream(&self, _id: &SandboxId, _path: &Path, _offset: u64) -> Result<Box<dyn FileContent>> {
         self.0.play(Call::OpenFile).await?;
         Ok(Box::new(DoubleStream(Arc::clone(&self.0))))
     }
@@ -339,7 +340,7 @@ impl Files for DoubleFiles {
     async fn write_stream(
         &self,
         _id: &SandboxId,
-        _path: &str,
+        _path: &Path,
         mut content: Box<dyn FileContent>,
         _options: WriteOptions,
     ) -> Result<()> {
@@ -351,36 +352,40 @@ impl Files for DoubleFiles {
     async fn watch(
         &self,
         _id: &SandboxId,
-        _path: &str,
+        _path: &Path,
         _options: WatchOptions,
     ) -> Result<Box<dyn FileWatch>> {
         self.0.play(Call::WatchFiles).await?;
         Ok(Box::new(DoubleStream(Arc::clone(&self.0))))
     }
 
-    async fn symlink(&self, _id: &SandboxId, _path: &str, _target: &str) -> Result<()> {
+    async fn symlink(&self, _id: &SandboxId, _path: &Path, _target: &Path) -> Result<()> {
         self.0.play(Call::MakeLink).await
     }
 
-    async fn set_mode(&self, _id: &SandboxId, _path: &str, _mode: u32) -> Result<()> {
+    async fn set_mode(&self, _id: &SandboxId, _path: &Path, _mode: u32) -> Result<()> {
         self.0.play(Call::SetMode).await
     }
 
-    async fn list(&self, _id: &SandboxId, _path: &str, _options: ListOptions) -> Result<Vec<FileInfo>> {
+    async fn set_modified(&self, _id: &SandboxId, _path: &Path, _modified_at: FileTime) -> Result<()> {
+        self.0.play(Call::SetModified).await
+    }
+
+    async fn list(&self, _id: &SandboxId, _path: &Path, _options: ListOptions) -> Result<Vec<FileInfo>> {
         self.0.play(Call::ListFiles).await?;
         Ok(Vec::new())
     }
 
-    async fn stat(&self, _id: &SandboxId, _path: &str) -> Result<FileInfo> {
+    async fn stat(&self, _id: &SandboxId, _path: &Path) -> Result<FileInfo> {
         self.0.play(Call::StatFile).await?;
         Err(Error::unsupported("stat", "stat"))
     }
 
-    async fn mkdir(&self, _id: &SandboxId, _path: &str, _parents: bool) -> Result<()> {
+    async fn mkdir(&self, _id: &SandboxId, _path: &Path, _parents: bool) -> Result<()> {
         self.0.play(Call::MakeDirectory).await
     }
 
-    async fn remove(&self, _id: &SandboxId, _path: &str, _recursive: bool) -> Result<()> {
+    async fn remove(&self, _id: &SandboxId, _path: &Path, _recursive: bool) -> Result<()> {
         self.0.play(Call::RemoveFile).await
     }
 }

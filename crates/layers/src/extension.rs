@@ -1,11 +1,12 @@
 //! The contract's extensions, with every call going through the layer.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use openlattice::{
-    Bytes, FileContent, FileInfo, FileWatch, Files, ListOptions, Metrics, Network, NetworkPolicy, PortUrl,
-    Result, SandboxId, Tags, Usage, VolumeInfo, Volumes, WatchOptions, WriteOptions, async_trait,
+    Bytes, FileContent, FileInfo, FileTime, FileWatch, Files, ListOptions, Metrics, Network, NetworkPolicy,
+    PortUrl, Result, SandboxId, Tags, Usage, VolumeInfo, Volumes, WatchOptions, WriteOptions, async_trait,
 };
 
 use crate::content::{Once, Pieces};
@@ -54,16 +55,16 @@ layered! {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<L: Layer> Files for LayeredFiles<L> {
-    async fn read(&self, id: &SandboxId, path: &str) -> Result<Bytes> {
+    async fn read(&self, id: &SandboxId, path: &Path) -> Result<Bytes> {
         through(&*self.layer, About::sandbox(Call::ReadFile, id), || self.inner.read(id, path)).await
     }
 
-    async fn write(&self, id: &SandboxId, path: &str, data: Bytes, options: WriteOptions) -> Result<()> {
+    async fn write(&self, id: &SandboxId, path: &Path, data: Bytes, options: WriteOptions) -> Result<()> {
         let write = || self.inner.write(id, path, data.clone(), options.clone());
         through(&*self.layer, About::sandbox(Call::WriteFile, id), write).await
     }
 
-    async fn read_stream(&self, id: &SandboxId, path: &str, offset: u64) -> Result<Box<dyn FileContent>> {
+    async fn read_stream(&self, id: &SandboxId, path: &Path, offset: u64) -> Result<Box<dyn FileContent>> {
         let about = About::sandbox(Call::OpenFile, id);
         let content = through(&*self.layer, about, || self.inner.read_stream(id, path, offset)).await?;
         if !self.layer.covers(Call::ReadFilePiece) {
@@ -75,7 +76,7 @@ impl<L: Layer> Files for LayeredFiles<L> {
     async fn write_stream(
         &self,
         id: &SandboxId,
-        path: &str,
+        path: &Path,
         content: Box<dyn FileContent>,
         options: WriteOptions,
     ) -> Result<()> {
@@ -90,7 +91,7 @@ impl<L: Layer> Files for LayeredFiles<L> {
         through(&*self.layer, About::sandbox(Call::StreamFile, id), write).await
     }
 
-    async fn watch(&self, id: &SandboxId, path: &str, options: WatchOptions) -> Result<Box<dyn FileWatch>> {
+    async fn watch(&self, id: &SandboxId, path: &Path, options: WatchOptions) -> Result<Box<dyn FileWatch>> {
         let about = About::sandbox(Call::WatchFiles, id);
         let watch = through(&*self.layer, about, || self.inner.watch(id, path, options.clone())).await?;
         if !self.layer.covers(Call::NextFileEvent) {
@@ -99,32 +100,37 @@ impl<L: Layer> Files for LayeredFiles<L> {
         Ok(Box::new(Pieces::new(Arc::clone(&self.layer), watch, id)))
     }
 
-    async fn symlink(&self, id: &SandboxId, path: &str, target: &str) -> Result<()> {
+    async fn symlink(&self, id: &SandboxId, path: &Path, target: &Path) -> Result<()> {
         // The link that a lost first attempt made would be a failure of the second.
         let about = About::sandbox(Call::MakeLink, id).repeat(Repeat::Once);
         through(&*self.layer, about, || self.inner.symlink(id, path, target)).await
     }
 
-    async fn set_mode(&self, id: &SandboxId, path: &str, mode: u32) -> Result<()> {
+    async fn set_mode(&self, id: &SandboxId, path: &Path, mode: u32) -> Result<()> {
         through(&*self.layer, About::sandbox(Call::SetMode, id), || self.inner.set_mode(id, path, mode)).await
     }
 
-    async fn list(&self, id: &SandboxId, path: &str, options: ListOptions) -> Result<Vec<FileInfo>> {
+    async fn set_modified(&self, id: &SandboxId, path: &Path, modified_at: FileTime) -> Result<()> {
+        let set = || self.inner.set_modified(id, path, modified_at);
+        through(&*self.layer, About::sandbox(Call::SetModified, id), set).await
+    }
+
+    async fn list(&self, id: &SandboxId, path: &Path, options: ListOptions) -> Result<Vec<FileInfo>> {
         let list = || self.inner.list(id, path, options.clone());
         through(&*self.layer, About::sandbox(Call::ListFiles, id), list).await
     }
 
-    async fn stat(&self, id: &SandboxId, path: &str) -> Result<FileInfo> {
+    async fn stat(&self, id: &SandboxId, path: &Path) -> Result<FileInfo> {
         through(&*self.layer, About::sandbox(Call::StatFile, id), || self.inner.stat(id, path)).await
     }
 
-    async fn mkdir(&self, id: &SandboxId, path: &str, parents: bool) -> Result<()> {
+    async fn mkdir(&self, id: &SandboxId, path: &Path, parents: bool) -> Result<()> {
         // Without `parents` the directory that a lost first attempt made would be a failure of the second.
         let about = About::sandbox(Call::MakeDirectory, id).once_unless(parents);
         through(&*self.layer, about, || self.inner.mkdir(id, path, parents)).await
     }
 
-    async fn remove(&self, id: &SandboxId, path: &str, recursive: bool) -> Result<()> {
+    async fn remove(&self, id: &SandboxId, path: &Path, recursive: bool) -> Result<()> {
         // What a lost first attempt removed is not there for the second.
         let about = About::sandbox(Call::RemoveFile, id).repeat(Repeat::Once);
         through(&*self.layer, about, || self.inner.remove(id, path, recursive)).await

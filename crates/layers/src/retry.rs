@@ -240,6 +240,7 @@ mod tests {
             (Call::OpenFile, 2),
             (Call::WatchFiles, 2),
             (Call::SetMode, 2),
+            (Call::SetModified, 2),
             (Call::MakeLink, 1),
         ];
         for (call, calls) in cases {
@@ -247,13 +248,14 @@ mod tests {
             let provider = over(&double);
             let files = provider.extensions().get::<dyn Files>().unwrap();
             let outcome = match call {
-                Call::WriteFile => files.write(&id(), "/a", "x".into(), Default::default()).await,
-                Call::MakeDirectory => files.mkdir(&id(), "/a", false).await,
-                Call::OpenFile => files.read_stream(&id(), "/a", 0).await.map(drop),
-                Call::WatchFiles => files.watch(&id(), "/a", Default::default()).await.map(drop),
-                Call::SetMode => files.set_mode(&id(), "/a", 0o600).await,
-                Call::MakeLink => files.symlink(&id(), "/a", "b").await,
-                _ => files.remove(&id(), "/a", true).await,
+                Call::WriteFile => files.write(&id(), "/a".as_ref(), "x".into(), Default::default()).await,
+                Call::MakeDirectory => files.mkdir(&id(), "/a".as_ref(), false).await,
+                Call::OpenFile => files.read_stream(&id(), "/a".as_ref(), 0).await.map(drop),
+                Call::WatchFiles => files.watch(&id(), "/a".as_ref(), Default::default()).await.map(drop),
+                Call::SetModified => files.set_modified(&id(), "/a".as_ref(), Default::default()).await,
+                Call::SetMode => files.set_mode(&id(), "/a".as_ref(), 0o600).await,
+                Call::MakeLink => files.symlink(&id(), "/a".as_ref(), "b".as_ref()).await,
+                _ => files.remove(&id(), "/a".as_ref(), true).await,
             };
             assert_eq!((outcome.is_ok(), double.count(call)), (calls == 2, calls), "{call}");
         }
@@ -266,13 +268,14 @@ mod tests {
         let provider = over(&double);
         let files = provider.extensions().get::<dyn Files>().unwrap();
         let content = || Box::new(openlattice::Bytes::from_static(b"x"));
-        files.write_stream(&id(), "/a", content(), Default::default()).await.unwrap();
+        files.write_stream(&id(), "/a".as_ref(), content(), Default::default()).await.unwrap();
         assert_eq!(double.count(Call::StreamFile), 2);
 
         let double = Double::failing(Call::WriteFile, 1, unavailable);
         let provider = over(&double);
         let files = provider.extensions().get::<dyn Files>().unwrap();
-        let error = files.write_stream(&id(), "/a", content(), Default::default()).await.unwrap_err();
+        let error =
+            files.write_stream(&id(), "/a".as_ref(), content(), Default::default()).await.unwrap_err();
         assert_eq!((error.retry(), double.count(Call::StreamFile)), (Retry::Never, 1));
     }
 
@@ -281,14 +284,14 @@ mod tests {
         let double = Double::failing(Call::ReadFilePiece, 1, unavailable);
         let provider = over(&double);
         let files = provider.extensions().get::<dyn Files>().unwrap();
-        let mut content = files.read_stream(&id(), "/a", 0).await.unwrap();
+        let mut content = files.read_stream(&id(), "/a".as_ref(), 0).await.unwrap();
         content.next_chunk().await.unwrap_err();
         assert_eq!(double.count(Call::ReadFilePiece), 1);
 
         let double = Double::failing(Call::NextFileEvent, 1, unavailable);
         let provider = over(&double);
         let files = provider.extensions().get::<dyn Files>().unwrap();
-        let mut watch = files.watch(&id(), "/a", Default::default()).await.unwrap();
+        let mut watch = files.watch(&id(), "/a".as_ref(), Default::default()).await.unwrap();
         watch.next_event().await.unwrap_err();
         assert_eq!(double.count(Call::NextFileEvent), 1);
     }

@@ -110,7 +110,7 @@ mod tests {
         session.write_stdin(0, "hush-stdin".into()).await?;
         session.wait().await?;
         let files = provider.extensions().get::<dyn Files>().expect("the double has files");
-        files.write(&id, "/hush-path", "hush-content".into(), Default::default()).await?;
+        files.write(&id, "/hush-path".as_ref(), "hush-content".into(), Default::default()).await?;
         provider.destroy(&id).await
     }
 

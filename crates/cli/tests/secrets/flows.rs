@@ -219,11 +219,11 @@ impl World<'_> {
         shown(&self.place("files"), &files);
         let path = format!("/root/{FILE}");
         let write = async |path: &str| {
-            files.write(id, path, Plant::FileContent.value().into(), Default::default()).await
+            files.write(id, path.as_ref(), Plant::FileContent.value().into(), Default::default()).await
         };
         good(&self.place("file"), write(&path).await);
-        assert_eq!(files.read(id, &path).await.unwrap(), Plant::FileContent.value());
-        shown(&self.place("listing"), &files.list(id, "/root", Default::default()).await);
+        assert_eq!(files.read(id, path.as_ref()).await.unwrap(), Plant::FileContent.value());
+        shown(&self.place("listing"), &files.list(id, "/root".as_ref(), Default::default()).await);
         for wrong in [format!("{path}/below"), "/proc/no-such".to_owned(), "relative".to_owned()] {
             let result = write(&wrong).await;
             chain(&self.place("file"), &result.unwrap_err());

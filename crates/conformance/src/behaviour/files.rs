@@ -110,10 +110,10 @@ async fn m27_mkdir_with_and_without_parents(case: Case) -> Outcome {
     all.mkdir("/tmp/m/n/o").await?;
     all.mkdir("/tmp/m/n/o").await?;
     ensure_eq!(all.stat("/tmp/m/n/o").await?.kind, FileKind::Directory, "the directory");
-    files.mkdir(node.id(), "/tmp/m/p", false).await?;
-    let twice = files.mkdir(node.id(), "/tmp/m/p", false).await;
+    files.mkdir(node.id(), "/tmp/m/p".as_ref(), false).await?;
+    let twice = files.mkdir(node.id(), "/tmp/m/p".as_ref(), false).await;
     must_fail(twice, &[ErrorKind::AlreadyExists], "an existing directory")?;
-    let orphan = files.mkdir(node.id(), "/tmp/none/q", false).await;
+    let orphan = files.mkdir(node.id(), "/tmp/none/q".as_ref(), false).await;
     must_fail(orphan, &[ErrorKind::NotFound], "a missing parent")?;
     passed()
 }

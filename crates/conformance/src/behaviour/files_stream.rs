@@ -1,7 +1,11 @@
 //! Files by pieces, modes and links.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use openlattice::{
-    Bytes, Error, ErrorKind, FileContent, NodeFiles, Result, Subject, WriteOptions, async_trait,
+    Bytes, Error, ErrorKind, FileContent, FileTime, NodeFiles, Result, Subject, WriteOptions, async_trait,
 };
 use tokio::sync::mpsc;
 
@@ -21,6 +25,10 @@ behaviours![
     m27_streams_name_what_is_wrong_with_a_path,
     m27_modes_are_kept_where_claimed,
     m27_links_are_made_where_claimed,
+    m27_times_are_kept_where_claimed,
+    m27_names_are_bytes_where_claimed,
+    m27_holes_take_no_room,
+    m27_the_same_fault_has_the_same_kind,
 ];
 
 /// The longest piece that a provider may give.
@@ -63,7 +71,7 @@ async fn m27_a_stream_that_is_read_has_every_byte(case: Case) -> Outcome {
         let all = collected(&mut *files.read_stream("/tmp/f").await?).await?;
         ensure!(all == data, "{} bytes came back as {}, or changed", data.len(), all.len());
         for offset in [1, data.len() / 2, data.len(), data.len() + 1] {
-            let mut rest = files.extension().read_stream(node.id(), "/tmp/f", offset as u64).await?;
+            let mut rest = files.extension().read_stream(node.id(), "/tmp/f".as_ref(), offset as u64).await?;
             let all = collected(&mut *rest).await?;
             let expected = data.get(offset..).unwrap_or_default();
             ensure!(
@@ -103,7 +111,7 @@ async fn m27_a_stream_goes_from_file_to_file(case: Case) -> Outcome {
     let data = bytes(2_500_000);
     files.write("/tmp/from", data.clone()).await?;
     let content = files.read_stream("/tmp/from").await?;
-    files.extension().write_stream(node.id(), "/tmp/to", content, WriteOptions::default()).await?;
+    files.extension().write_stream(node.id(), "/tmp/to".as_ref(), content, WriteOptions::default()).await?;
     ensure!(files.read("/tmp/to").await? == data, "the copy differs");
     passed()
 }
@@ -202,10 +210,10 @@ async fn m27_streams_name_what_is_wrong_with_a_path(case: Case) -> Outcome {
 async fn m27_modes_are_kept_where_claimed(case: Case) -> Outcome {
     let Some((node, files)) = files(&case).await? else { return skipped(NONE) };
     let extension = files.extension();
-    let options = || WriteOptions { mode: Some(0o640) };
+    let options = || WriteOptions { mode: Some(0o640), modified_at: None };
     let data = || Bytes::from_static(b"x");
-    let written = extension.write(node.id(), "/tmp/a", data(), options()).await;
-    let streamed = extension.write_stream(node.id(), "/tmp/b", Box::new(data()), options()).await;
+    let written = extension.write(node.id(), "/tmp/a".as_ref(), data(), options()).await;
+    let streamed = extension.write_stream(node.id(), "/tmp/b".as_ref(), Box::new(data()), options()).await;
     shell_text(&node, "mkdir -m 755 /tmp/c; : > /tmp/d; ln -s d /tmp/link").await?;
     let set = files.set_mode("/tmp/c", 0o710).await;
     if !case.offers().files.modes {
@@ -217,9 +225,15 @@ async fn m27_modes_are_kept_where_claimed(case: Case) -> Outcome {
     streamed?;
     set?;
     files.set_mode("/tmp/d", 0o604).await?;
-    let modes = shell_text(&node, "cd /tmp; stat -c %a a b c d").await?;
-    ensure_eq!(modes.split_whitespace().collect::<Vec<_>>(), ["640", "640", "710", "604"], "the modes");
-    must_fail(files.set_mode("/tmp/d", 0o4755).await, &[ErrorKind::InvalidArgument], "a set-id bit")?;
+    let special = WriteOptions { mode: Some(0o6755), modified_at: None };
+    extension.write(node.id(), "/tmp/e".as_ref(), data(), special).await?;
+    files.mkdir("/tmp/g").await?;
+    files.set_mode("/tmp/g", 0o1777).await?;
+    let modes = shell_text(&node, "cd /tmp; stat -c %a a b c d e g").await?;
+    let expected = ["640", "640", "710", "604", "6755", "1777"];
+    ensure_eq!(modes.split_whitespace().collect::<Vec<_>>(), expected, "the modes");
+    ensure_eq!(files.stat("/tmp/e").await?.mode, 0o6755, "what is told of set-id bits");
+    must_fail(files.set_mode("/tmp/d", 0o14755).await, &[ErrorKind::InvalidArgument], "too many bits")?;
     must_fail(files.set_mode("/tmp/link", 0o600).await, &[ErrorKind::FailedPrecondition], "a link")?;
     must_fail(files.set_mode("/tmp/none", 0o600).await, &[ErrorKind::NotFound], "a missing path")?;
     passed()
@@ -237,5 +251,99 @@ async fn m27_links_are_made_where_claimed(case: Case) -> Outcome {
     ensure_eq!(shell_text(&node, "readlink /tmp/link").await?.trim_end(), target, "what a command reads");
     must_fail(files.symlink("/tmp/link", "x").await, &[ErrorKind::AlreadyExists], "an existing path")?;
     must_fail(files.symlink("/tmp/none/link", "x").await, &[ErrorKind::NotFound], "a missing parent")?;
+    passed()
+}
+
+async fn m27_times_are_kept_where_claimed(case: Case) -> Outcome {
+    let Some((node, files)) = files(&case).await? else { return skipped(NONE) };
+    let time = FileTime { seconds: 981_173_106, nanos: 123_456_789 };
+    let options = WriteOptions { mode: None, modified_at: Some(time) };
+    let data = Box::new(Bytes::from_static(b"x"));
+    let written = files.extension().write_stream(node.id(), "/tmp/a".as_ref(), data, options).await;
+    shell_text(&node, "mkdir /tmp/c; : > /tmp/d; ln -s d /tmp/link").await?;
+    let set = files.set_modified("/tmp/c", time).await;
+    if !case.offers().files.times {
+        must_refuse(written, "options.modifiedAt")?;
+        return must_refuse(set, "files.times");
+    }
+    written?;
+    set?;
+    files.set_modified("/tmp/link", time).await?;
+    let seen = shell_text(&node, "cd /tmp; stat -c %Y a c link").await?;
+    ensure_eq!(seen.split_whitespace().collect::<Vec<_>>(), ["981173106"; 3], "what a command sees");
+    for path in ["/tmp/a", "/tmp/c", "/tmp/link"] {
+        ensure_eq!(files.stat(path).await?.modified_at, time, "the time of {path}");
+    }
+    ensure!(files.stat("/tmp/d").await?.modified_at != time, "a link was followed");
+    must_fail(files.set_modified("/tmp/none", time).await, &[ErrorKind::NotFound], "a missing path")?;
+    passed()
+}
+
+async fn m27_names_are_bytes_where_claimed(case: Case) -> Outcome {
+    let Some((node, files)) = files(&case).await? else { return skipped(NONE) };
+    files.write("/tmp/n/two\nlines\u{1}", Bytes::from_static(b"text")).await?;
+    ensure_eq!(shell_text(&node, "cat /tmp/n/two*").await?, "text", "a name with control characters");
+    let latin = Path::new("/tmp/n").join(OsStr::from_bytes(b"caf\xe9"));
+    let written = files.write(&latin, Bytes::from_static(b"bytes")).await;
+    if !case.offers().files.byte_names {
+        return must_refuse(written, "files.byteNames");
+    }
+    written?;
+    ensure_eq!(shell_text(&node, "cat /tmp/n/caf*").await?, "bytes", "a name that is no text");
+    ensure_eq!(files.read(&latin).await?, b"bytes"[..], "what is read by that name");
+    let names: Vec<_> = files.list("/tmp/n").await?.iter().map(|info| info.os_name()).collect();
+    ensure!(names.iter().any(|name| name.as_bytes() == b"caf\xe9"), "listed were {names:?}");
+    passed()
+}
+
+/// A file of so many bytes that nobody writes: its blocks are zero.
+async fn m27_holes_take_no_room(case: Case) -> Outcome {
+    let Some((node, files)) = files(&case).await? else { return skipped(NONE) };
+    let mut content = vec![0; 4 << 20];
+    content.extend_from_slice(b"end");
+    files.write_stream("/tmp/sparse", Bytes::from(content.clone())).await?;
+    ensure!(files.read("/tmp/sparse").await? == content, "the content came back changed");
+    let used = shell_text(&node, "du -k /tmp/sparse").await?;
+    let used: u64 = used.split_whitespace().next().and_then(|used| used.parse().ok()).unwrap_or(u64::MAX);
+    // The promise is "may": a provider of another's machines does not answer for their file systems.
+    if used >= 1024 {
+        return skipped("blocks of zeros take room here");
+    }
+    shell_text(&node, "truncate -s 3M /tmp/hole; printf end >> /tmp/hole").await?;
+    ensure_eq!(files.read("/tmp/hole").await?.len(), (3 << 20) + 3, "a file with a hole");
+    passed()
+}
+
+/// What whoever copies files can meet, and the kind that it has on every provider.
+async fn m27_the_same_fault_has_the_same_kind(case: Case) -> Outcome {
+    let Some((node, files)) = files(&case).await? else { return skipped(NONE) };
+    shell_text(
+        &node,
+        "mkdir -p /tmp/d/full; : > /tmp/f; mkfifo /tmp/fifo; ln -s /tmp/l2 /tmp/l1; ln -s /tmp/l1 /tmp/l2",
+    )
+    .await?;
+    let data = || Bytes::from_static(b"x");
+    let long = format!("/tmp/{}", "n".repeat(300));
+    let faults = [
+        ("reading what is missing", files.read("/tmp/no").await.map(drop), ErrorKind::NotFound),
+        ("reading a directory", files.read("/tmp/d").await.map(drop), ErrorKind::FailedPrecondition),
+        ("reading a fifo", files.read("/tmp/fifo").await.map(drop), ErrorKind::FailedPrecondition),
+        ("reading below a file", files.read("/tmp/f/x").await.map(drop), ErrorKind::FailedPrecondition),
+        ("reading links that go round", files.read("/tmp/l1").await.map(drop), ErrorKind::InvalidArgument),
+        ("writing to a directory", files.write("/tmp/d", data()).await, ErrorKind::FailedPrecondition),
+        ("writing with a slash", files.write("/tmp/new/", data()).await, ErrorKind::FailedPrecondition),
+        ("writing below a file", files.write("/tmp/f/x", data()).await, ErrorKind::FailedPrecondition),
+        ("writing to a fifo", files.write("/tmp/fifo", data()).await, ErrorKind::FailedPrecondition),
+        ("writing to a long name", files.write(&long, data()).await, ErrorKind::InvalidArgument),
+        ("a directory over a file", files.mkdir("/tmp/f").await, ErrorKind::FailedPrecondition),
+        ("listing a file", files.list("/tmp/f").await.map(drop), ErrorKind::FailedPrecondition),
+        ("listing what is missing", files.list("/tmp/no").await.map(drop), ErrorKind::NotFound),
+        ("describing below a file", files.stat("/tmp/f/x").await.map(drop), ErrorKind::FailedPrecondition),
+        ("removing a full directory", files.remove("/tmp/d").await, ErrorKind::FailedPrecondition),
+    ];
+    for (what, outcome, kind) in faults {
+        let error = must_fail(outcome, &[kind], what)?;
+        ensure_eq!(error.subject(), Some(Subject::Path), "the subject of {what}");
+    }
     passed()
 }

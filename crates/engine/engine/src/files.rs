@@ -1,5 +1,6 @@
 //! Files of a sandbox, from outside it, by descriptor below its root as its processes see it.
 
+mod hidden;
 mod link;
 mod list;
 mod mkdir;
@@ -18,7 +19,13 @@ pub use watch::{FileEvent, FileEventKind, FileWatch, WatchSpec};
 use crate::{engine::Engine, error::Result, id::SandboxId, store};
 use bytes::Bytes;
 use rustix::fs::FlockOperation;
-use std::{fs::File, os::fd::OwnedFd, path::Path, time::SystemTime};
+use std::{
+    ffi::OsString,
+    fs::File,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 /// What a directory entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +46,9 @@ pub enum FileKind {
 #[non_exhaustive]
 pub struct FileStat {
     /// Last component.
-    pub name: String,
+    pub name: OsString,
     /// Full path as asked for.
-    pub path: String,
+    pub path: PathBuf,
     /// Kind.
     pub kind: FileKind,
     /// Bytes.
@@ -55,10 +62,19 @@ pub struct FileStat {
     /// Last change of content.
     pub modified: SystemTime,
     /// Target, for symbolic links.
-    pub symlink_target: Option<String>,
+    pub symlink_target: Option<OsString>,
 }
 
-/// File operations on one running sandbox. Paths are absolute inside it, and every link in them is resolved inside it. `NotFound`,
+/// What a written file is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileAttributes {
+    /// Permission, set-id and sticky bits (07777); without, those of the replaced file but for set-id bits, or 0644.
+    pub mode: Option<u32>,
+    /// When the content last changed; without, now.
+    pub modified: Option<SystemTime>,
+}
+
+/// File operations on one running sandbox. Paths are absolute inside it, of any bytes, and every link in them is resolved inside it. `NotFound`,
 /// `IsDirectory`, `NotDirectory`, `PermissionDenied`, `DirectoryNotEmpty`, `AlreadyExists` as their errno says; a device, fifo or
 /// socket, and files of proc and sysfs, are `Unsupported`; a sandbox that has ended is `FailedPrecondition`.
 ///
@@ -79,8 +95,8 @@ impl Files {
     ///
     /// # Errors
     /// As listed at [`Files`].
-    pub async fn read_at(&self, path: &str, offset: u64, len: usize) -> Result<Bytes> {
-        let path = path.to_owned();
+    pub async fn read_at(&self, path: impl AsRef<Path>, offset: u64, len: usize) -> Result<Bytes> {
+        let path = path.as_ref().to_owned();
         self.with_root(move |root| read::read_at(&root, &path, offset, len)).await
     }
 
@@ -88,20 +104,25 @@ impl Files {
     ///
     /// # Errors
     /// As listed at [`Files`]; `ResourceExhausted` for a longer one: read it by pieces.
-    pub async fn read(&self, path: &str) -> Result<Bytes> {
-        let path = path.to_owned();
+    pub async fn read(&self, path: impl AsRef<Path>) -> Result<Bytes> {
+        let path = path.as_ref().to_owned();
         self.with_root(move |root| read::read(&root, &path)).await
     }
 
-    /// Writes a file atomically (nameless, then put into place), making missing parents. Owner 0 and the given mode or 0644, or
-    /// what the replaced file has of both. A link is followed.
+    /// Writes a file atomically (nameless, then put into place), making missing parents. Its owner is 0 or that of the replaced
+    /// file. A link is followed. Blocks of zeros become holes.
     ///
     /// # Errors
-    /// As listed at [`Files`]; `InvalidArgument` for a mode of more than the permission bits.
-    pub async fn write(&self, path: &str, content: Bytes, mode: Option<u32>) -> Result<()> {
-        let path = path.to_owned();
+    /// As listed at [`Files`]; `InvalidArgument` for a mode beyond 07777.
+    pub async fn write(
+        &self,
+        path: impl AsRef<Path>,
+        content: Bytes,
+        attributes: FileAttributes,
+    ) -> Result<()> {
+        let path = path.as_ref().to_owned();
         let write = move |root: OwnedFd| {
-            let mut file = write::Replacement::begin(&root, &path, mode)?;
+            let mut file = write::Replacement::begin(&root, &path, attributes)?;
             file.append(&content)?;
             file.commit()
         };
@@ -115,22 +136,22 @@ impl Files {
     /// As those of [`Files::write`].
     pub async fn write_from(
         &self,
-        path: &str,
+        path: impl AsRef<Path>,
         chunks: tokio::sync::mpsc::Receiver<Bytes>,
-        mode: Option<u32>,
+        attributes: FileAttributes,
     ) -> Result<()> {
-        let path = path.to_owned();
+        let path = path.as_ref().to_owned();
         let dir = self.engine.inner().store.sandbox_dir(&self.id);
         let lock = move || lock_changes(&dir);
-        self.with_root(move |root| write::write_stream(&root, &path, mode, chunks, &lock)).await
+        self.with_root(move |root| write::write_stream(&root, &path, attributes, chunks, &lock)).await
     }
 
     /// Entries of a directory, by name.
     ///
     /// # Errors
     /// As listed at [`Files`].
-    pub async fn list(&self, path: &str) -> Result<Vec<FileStat>> {
-        let path = path.to_owned();
+    pub async fn list(&self, path: impl AsRef<Path>) -> Result<Vec<FileStat>> {
+        let path = path.as_ref().to_owned();
         self.with_root(move |root| list::list(&root, &path)).await
     }
 
@@ -138,8 +159,8 @@ impl Files {
     ///
     /// # Errors
     /// As listed at [`Files`].
-    pub async fn stat(&self, path: &str) -> Result<FileStat> {
-        let path = path.to_owned();
+    pub async fn stat(&self, path: impl AsRef<Path>) -> Result<FileStat> {
+        let path = path.as_ref().to_owned();
         self.with_root(move |root| list::stat(&root, &path)).await
     }
 
@@ -147,8 +168,8 @@ impl Files {
     ///
     /// # Errors
     /// As listed at [`Files`].
-    pub async fn mkdir(&self, path: &str, parents: bool) -> Result<()> {
-        let path = path.to_owned();
+    pub async fn mkdir(&self, path: impl AsRef<Path>, parents: bool) -> Result<()> {
+        let path = path.as_ref().to_owned();
         self.changing(
             move |root| if parents { make_directories(&root, &path) } else { mkdir::make_one(&root, &path) },
         )
@@ -159,26 +180,36 @@ impl Files {
     ///
     /// # Errors
     /// As listed at [`Files`]; `AlreadyExists` for a path that exists.
-    pub async fn symlink(&self, path: &str, target: &str) -> Result<()> {
-        let (path, target) = (path.to_owned(), target.to_owned());
+    pub async fn symlink(&self, path: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<()> {
+        let (path, target) = (path.as_ref().to_owned(), target.as_ref().to_owned());
         self.changing(move |root| link::make_link(&root, &path, &target)).await
     }
 
-    /// Sets the permission bits of a file or a directory. A link at the end of `path` is not followed, and is `Unsupported`.
+    /// Sets permission, set-id and sticky bits of a file or a directory. A link at the end of `path` is not followed, and is
+    /// `Unsupported`.
     ///
     /// # Errors
-    /// As listed at [`Files`]; `InvalidArgument` for more than the permission bits.
-    pub async fn set_mode(&self, path: &str, mode: u32) -> Result<()> {
-        let path = path.to_owned();
+    /// As listed at [`Files`]; `InvalidArgument` for a mode beyond 07777.
+    pub async fn set_mode(&self, path: impl AsRef<Path>, mode: u32) -> Result<()> {
+        let path = path.as_ref().to_owned();
         self.changing(move |root| link::set_mode(&root, &path, mode)).await
+    }
+
+    /// Sets when a file, a directory or a link itself last changed. A link at the end of `path` is not followed.
+    ///
+    /// # Errors
+    /// As listed at [`Files`].
+    pub async fn set_modified(&self, path: impl AsRef<Path>, modified: SystemTime) -> Result<()> {
+        let path = path.as_ref().to_owned();
+        self.changing(move |root| link::set_modified(&root, &path, modified)).await
     }
 
     /// Removes a file, a link, an empty directory, or with `recursive` a whole tree.
     ///
     /// # Errors
     /// As listed at [`Files`].
-    pub async fn remove(&self, path: &str, recursive: bool) -> Result<()> {
-        let path = path.to_owned();
+    pub async fn remove(&self, path: impl AsRef<Path>, recursive: bool) -> Result<()> {
+        let path = path.as_ref().to_owned();
         self.changing(move |root| remove::remove(&root, &path, recursive)).await
     }
 

@@ -36,7 +36,9 @@ pub use error::{Error, ErrorKind, Result};
 pub use exec::{
     DropReason, ExecEnd, ExecSpec, ExecState, OutputReader, OutputStream, StdinState, TerminalSize,
 };
-pub use files::{FileEvent, FileEventKind, FileKind, FileReader, FileStat, FileWatch, Files, WatchSpec};
+pub use files::{
+    FileAttributes, FileEvent, FileEventKind, FileKind, FileReader, FileStat, FileWatch, Files, WatchSpec,
+};
 pub use id::{ExecId, ImageId, SandboxId, VolumeId};
 pub use image::{ImageInfo, OnProgress, PullSpec, RegistryCredentials, SnapshotSpec};
 pub use openlattice_sys::keep_freed_memory;

@@ -43,6 +43,7 @@ fn faults() -> FaultLayer {
         Call::OpenFile,
         Call::WatchFiles,
         Call::SetMode,
+        Call::SetModified,
         Call::ListFiles,
         Call::StatFile,
         Call::GetTags,

@@ -44,7 +44,7 @@ pub(crate) fn capabilities(output_quota: u64) -> Capabilities {
         identity: IdentityCapabilities { keys: true, names: true, tags: true, owners: true, list: true },
         exec: exec(),
         snapshots: SnapshotCapabilities::default(),
-        files: FileCapabilities { watch: true, modes: true, symlinks: true },
+        files: FileCapabilities { watch: true, modes: true, symlinks: true, times: true, byte_names: true },
         extensions: ExtensionCapabilities {
             files: true,
             network: true,

@@ -2,9 +2,11 @@
 
 mod stream;
 
+use std::path::{Path, PathBuf};
+
 use openlattice::{
-    Bytes, Error, ErrorKind, FileContent, FileInfo, FileKind, FileWatch, Files, ListOptions, Result,
-    SandboxId, Subject, WatchOptions, WriteOptions, async_trait,
+    Bytes, Error, ErrorKind, FileContent, FileInfo, FileKind, FileTime, FileWatch, Files, ListOptions,
+    Result, SandboxId, Subject, WatchOptions, WriteOptions, async_trait,
 };
 use openlattice_engine as engine;
 use openlattice_engine::Engine;
@@ -28,8 +30,8 @@ impl LocalFiles {
     }
 
     /// Checks id and path, and gives the engine's files of the sandbox.
-    fn of(&self, attempt: Attempt, id: &SandboxId, path: &str) -> Result<engine::Files> {
-        if !path.starts_with('/') || path.contains('\0') {
+    fn of(&self, attempt: Attempt, id: &SandboxId, path: &Path) -> Result<engine::Files> {
+        if !path.has_root() || path.as_os_str().as_encoded_bytes().contains(&0) {
             let error = Error::invalid(attempt.0, "path", format_args!("{path:?} is not an absolute path"));
             return Err(error.with_subject(Subject::Path));
         }
@@ -38,7 +40,7 @@ impl LocalFiles {
     }
 
     /// Says what was missing: the engine names a sandbox and a path with the same kinds.
-    async fn explained(&self, attempt: Attempt, id: &SandboxId, path: &str, error: engine::Error) -> Error {
+    async fn explained(&self, attempt: Attempt, id: &SandboxId, path: &Path, error: engine::Error) -> Error {
         if let Err(gone) = require_running(&self.engine, attempt, id).await {
             return gone;
         }
@@ -49,10 +51,10 @@ impl LocalFiles {
         } else {
             attempt.on(Subject::Path)(error)
         };
-        translated.with_context("path", path)
+        translated.with_context("path", path.display())
     }
 
-    async fn list_one(&self, id: &SandboxId, path: &str) -> Result<Vec<FileInfo>> {
+    async fn list_one(&self, id: &SandboxId, path: &Path) -> Result<Vec<FileInfo>> {
         let attempt = Attempt("list");
         match self.of(attempt, id, path)?.list(path).await {
             Ok(entries) => Ok(entries.into_iter().map(file_info).collect()),
@@ -60,8 +62,8 @@ impl LocalFiles {
         }
     }
 
-    async fn list_below(&self, id: &SandboxId, path: &str) -> Result<Vec<FileInfo>> {
-        let mut todo = vec![(path.to_owned(), 0)];
+    async fn list_below(&self, id: &SandboxId, path: &Path) -> Result<Vec<FileInfo>> {
+        let mut todo: Vec<(PathBuf, usize)> = vec![(path.to_owned(), 0)];
         let mut found = Vec::new();
         while let Some((folder, depth)) = todo.pop() {
             let entries = match self.list_one(id, &folder).await {
@@ -70,7 +72,7 @@ impl LocalFiles {
                 entries => entries?,
             };
             let folders = entries.iter().filter(|entry| entry.kind == FileKind::Directory && depth < DEPTH);
-            todo.extend(folders.map(|entry| (entry.path.clone(), depth + 1)));
+            todo.extend(folders.map(|entry| (folder.join(entry.os_name()), depth + 1)));
             found.extend(entries);
         }
         found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -85,22 +87,35 @@ fn file_info(stat: engine::FileStat) -> FileInfo {
         engine::FileKind::Symlink => FileKind::Symlink,
         _ => FileKind::Other,
     };
-    FileInfo {
-        name: stat.name,
-        path: stat.path,
+    let info = FileInfo {
+        name: String::new(),
+        path: stat.path.to_string_lossy().into_owned(),
         kind,
         size: stat.size,
         mode: stat.mode,
         owner: stat.uid.to_string(),
         group: stat.gid.to_string(),
         modified_at: stat.modified.into(),
-        symlink_target: stat.symlink_target,
+        symlink_target: None,
+        name_bytes: None,
+        symlink_target_bytes: None,
+    };
+    let info = info.with_os_name(&stat.name);
+    match stat.symlink_target {
+        Some(target) => info.with_os_symlink_target(&target),
+        None => info,
     }
+}
+
+/// What the engine is asked to give a written file.
+fn attributes(options: WriteOptions) -> engine::FileAttributes {
+    let WriteOptions { mode, modified_at } = options;
+    engine::FileAttributes { mode, modified: modified_at.map(Into::into) }
 }
 
 #[async_trait]
 impl Files for LocalFiles {
-    async fn read(&self, id: &SandboxId, path: &str) -> Result<Bytes> {
+    async fn read(&self, id: &SandboxId, path: &Path) -> Result<Bytes> {
         let attempt = Attempt("read");
         match self.of(attempt, id, path)?.read(path).await {
             Ok(content) => Ok(content),
@@ -108,34 +123,33 @@ impl Files for LocalFiles {
         }
     }
 
-    async fn write(&self, id: &SandboxId, path: &str, data: Bytes, options: WriteOptions) -> Result<()> {
+    async fn write(&self, id: &SandboxId, path: &Path, data: Bytes, options: WriteOptions) -> Result<()> {
         let attempt = Attempt("write");
-        let WriteOptions { mode } = options;
-        match self.of(attempt, id, path)?.write(path, data, mode).await {
+        match self.of(attempt, id, path)?.write(path, data, attributes(options)).await {
             Ok(()) => Ok(()),
             Err(error) => Err(self.explained(attempt, id, path, error).await),
         }
     }
 
-    async fn read_stream(&self, id: &SandboxId, path: &str, offset: u64) -> Result<Box<dyn FileContent>> {
+    async fn read_stream(&self, id: &SandboxId, path: &Path, offset: u64) -> Result<Box<dyn FileContent>> {
         stream::read(self, id, path, offset).await
     }
 
     async fn write_stream(
         &self,
         id: &SandboxId,
-        path: &str,
+        path: &Path,
         content: Box<dyn FileContent>,
         options: WriteOptions,
     ) -> Result<()> {
         stream::write(self, id, path, content, options).await
     }
 
-    async fn watch(&self, id: &SandboxId, path: &str, options: WatchOptions) -> Result<Box<dyn FileWatch>> {
+    async fn watch(&self, id: &SandboxId, path: &Path, options: WatchOptions) -> Result<Box<dyn FileWatch>> {
         stream::watch(self, id, path, options).await
     }
 
-    async fn symlink(&self, id: &SandboxId, path: &str, target: &str) -> Result<()> {
+    async fn symlink(&self, id: &SandboxId, path: &Path, target: &Path) -> Result<()> {
         let attempt = Attempt("symlink");
         match self.of(attempt, id, path)?.symlink(path, target).await {
             Ok(()) => Ok(()),
@@ -143,7 +157,7 @@ impl Files for LocalFiles {
         }
     }
 
-    async fn set_mode(&self, id: &SandboxId, path: &str, mode: u32) -> Result<()> {
+    async fn set_mode(&self, id: &SandboxId, path: &Path, mode: u32) -> Result<()> {
         let attempt = Attempt("set mode");
         match self.of(attempt, id, path)?.set_mode(path, mode).await {
             Ok(()) => Ok(()),
@@ -151,12 +165,20 @@ impl Files for LocalFiles {
         }
     }
 
-    async fn list(&self, id: &SandboxId, path: &str, options: ListOptions) -> Result<Vec<FileInfo>> {
+    async fn set_modified(&self, id: &SandboxId, path: &Path, modified_at: FileTime) -> Result<()> {
+        let attempt = Attempt("set modified");
+        match self.of(attempt, id, path)?.set_modified(path, modified_at.into()).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.explained(attempt, id, path, error).await),
+        }
+    }
+
+    async fn list(&self, id: &SandboxId, path: &Path, options: ListOptions) -> Result<Vec<FileInfo>> {
         let ListOptions { recursive } = options;
         if recursive { self.list_below(id, path).await } else { self.list_one(id, path).await }
     }
 
-    async fn stat(&self, id: &SandboxId, path: &str) -> Result<FileInfo> {
+    async fn stat(&self, id: &SandboxId, path: &Path) -> Result<FileInfo> {
         let attempt = Attempt("stat");
         match self.of(attempt, id, path)?.stat(path).await {
             Ok(stat) => Ok(file_info(stat)),
@@ -164,7 +186,7 @@ impl Files for LocalFiles {
         }
     }
 
-    async fn mkdir(&self, id: &SandboxId, path: &str, parents: bool) -> Result<()> {
+    async fn mkdir(&self, id: &SandboxId, path: &Path, parents: bool) -> Result<()> {
         let attempt = Attempt("mkdir");
         match self.of(attempt, id, path)?.mkdir(path, parents).await {
             Ok(()) => Ok(()),
@@ -172,7 +194,7 @@ impl Files for LocalFiles {
         }
     }
 
-    async fn remove(&self, id: &SandboxId, path: &str, recursive: bool) -> Result<()> {
+    async fn remove(&self, id: &SandboxId, path: &Path, recursive: bool) -> Result<()> {
         let attempt = Attempt("remove");
         match self.of(attempt, id, path)?.remove(path, recursive).await {
             Ok(()) => Ok(()),

@@ -62,7 +62,13 @@ pub(crate) fn declared(service: Service) -> Capabilities {
         exec: exec(modal),
         snapshots: SnapshotCapabilities { memory: false, after_end: false },
         // Modal's file tool has no operation for modes and links.
-        files: FileCapabilities { watch: true, modes: false, symlinks: false },
+        files: FileCapabilities {
+            watch: true,
+            modes: false,
+            symlinks: false,
+            times: false,
+            byte_names: false,
+        },
         extensions: ExtensionCapabilities {
             files: true,
             network: true,

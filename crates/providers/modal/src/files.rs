@@ -3,11 +3,12 @@
 mod stream;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use openlattice::{
-    Bytes, Error, ErrorKind, FileContent, FileInfo, FileKind, FileWatch, Files, ListOptions, Result,
-    SandboxId, Subject, Timestamp, WatchOptions, WriteOptions, async_trait,
+    Bytes, Error, ErrorKind, FileContent, FileInfo, FileKind, FileTime, FileWatch, Files, ListOptions,
+    Result, SandboxId, Subject, WatchOptions, WriteOptions, async_trait,
 };
 use openlattice_modal_client as modal;
 
@@ -32,68 +33,98 @@ impl ModalFiles {
 
 #[async_trait]
 impl Files for ModalFiles {
-    async fn read(&self, id: &SandboxId, path: &str) -> Result<Bytes> {
-        self.account.sandbox(id).read_file(path).await.map_err(|error| failed("read file", error))
+    async fn read(&self, id: &SandboxId, path: &Path) -> Result<Bytes> {
+        self.account
+            .sandbox(id)
+            .read_file(text("read file", path)?)
+            .await
+            .map_err(|error| failed("read file", error))
     }
 
-    async fn write(&self, id: &SandboxId, path: &str, data: Bytes, options: WriteOptions) -> Result<()> {
-        refuse_mode(options)?;
-        self.account.sandbox(id).write_file(path, data).await.map_err(|error| failed("write file", error))
+    async fn write(&self, id: &SandboxId, path: &Path, data: Bytes, options: WriteOptions) -> Result<()> {
+        refuse_options(&options)?;
+        self.account
+            .sandbox(id)
+            .write_file(text("write file", path)?, data)
+            .await
+            .map_err(|error| failed("write file", error))
     }
 
-    async fn read_stream(&self, id: &SandboxId, path: &str, offset: u64) -> Result<Box<dyn FileContent>> {
-        stream::read(&self.account.sandbox(id), path, offset).await
+    async fn read_stream(&self, id: &SandboxId, path: &Path, offset: u64) -> Result<Box<dyn FileContent>> {
+        stream::read(&self.account.sandbox(id), text("read file", path)?, offset).await
     }
 
     async fn write_stream(
         &self,
         id: &SandboxId,
-        path: &str,
+        path: &Path,
         content: Box<dyn FileContent>,
         options: WriteOptions,
     ) -> Result<()> {
-        refuse_mode(options)?;
-        stream::write(&self.account.sandbox(id), path, content).await
+        refuse_options(&options)?;
+        stream::write(&self.account.sandbox(id), text("write file", path)?, content).await
     }
 
-    async fn watch(&self, id: &SandboxId, path: &str, options: WatchOptions) -> Result<Box<dyn FileWatch>> {
-        stream::watch(&self.account.sandbox(id), path, options).await
+    async fn watch(&self, id: &SandboxId, path: &Path, options: WatchOptions) -> Result<Box<dyn FileWatch>> {
+        stream::watch(&self.account.sandbox(id), text("watch files", path)?, options).await
     }
 
-    async fn symlink(&self, _id: &SandboxId, _path: &str, _target: &str) -> Result<()> {
+    async fn symlink(&self, _id: &SandboxId, _path: &Path, _target: &Path) -> Result<()> {
         Err(Error::unsupported("symlink", "files.symlinks").with_hint("make the link with a command"))
     }
 
-    async fn set_mode(&self, _id: &SandboxId, _path: &str, _mode: u32) -> Result<()> {
+    async fn set_mode(&self, _id: &SandboxId, _path: &Path, _mode: u32) -> Result<()> {
         Err(Error::unsupported("set mode", "files.modes").with_hint("set the mode with a command"))
     }
 
-    async fn list(&self, id: &SandboxId, path: &str, options: ListOptions) -> Result<Vec<FileInfo>> {
+    async fn set_modified(&self, _id: &SandboxId, _path: &Path, _modified_at: FileTime) -> Result<()> {
+        Err(Error::unsupported("set modified", "files.times").with_hint("set the time with a command"))
+    }
+
+    async fn list(&self, id: &SandboxId, path: &Path, options: ListOptions) -> Result<Vec<FileInfo>> {
         let ListOptions { recursive } = options;
-        let sandbox = self.account.sandbox(id);
+        let (sandbox, path) = (self.account.sandbox(id), text("list files", path)?);
         if recursive { list_below(&sandbox, path).await } else { directory(&sandbox, path).await }
     }
 
-    async fn stat(&self, id: &SandboxId, path: &str) -> Result<FileInfo> {
-        let entry = self.account.sandbox(id).stat(path).await.map_err(|error| failed("stat file", error))?;
+    async fn stat(&self, id: &SandboxId, path: &Path) -> Result<FileInfo> {
+        let entry = self
+            .account
+            .sandbox(id)
+            .stat(text("stat file", path)?)
+            .await
+            .map_err(|error| failed("stat file", error))?;
         Ok(info(entry))
     }
 
-    async fn mkdir(&self, id: &SandboxId, path: &str, parents: bool) -> Result<()> {
-        let made = self.account.sandbox(id).make_directory(path, parents).await;
+    async fn mkdir(&self, id: &SandboxId, path: &Path, parents: bool) -> Result<()> {
+        let made = self.account.sandbox(id).make_directory(text("make directory", path)?, parents).await;
         made.map_err(|error| failed("make directory", error))
     }
 
-    async fn remove(&self, id: &SandboxId, path: &str, recursive: bool) -> Result<()> {
-        let removed = self.account.sandbox(id).remove_file(path, recursive).await;
+    async fn remove(&self, id: &SandboxId, path: &Path, recursive: bool) -> Result<()> {
+        let removed = self.account.sandbox(id).remove_file(text("remove file", path)?, recursive).await;
         removed.map_err(|error| failed("remove file", error))
     }
 }
 
-/// Modal's file tool writes files with the mode that they have, or its own.
-fn refuse_mode(options: WriteOptions) -> Result<()> {
-    let WriteOptions { mode } = options;
-    if mode.is_some() { Err(Error::unsupported("write file", "options.mode")) } else { Ok(()) }
+/// The path as the file tool takes it: text, in JSON.
+fn text<'a>(operation: &'static str, path: &'a Path) -> Result<&'a str> {
+    path.to_str().ok_or_else(|| {
+        Error::unsupported(operation, "files.byteNames")
+            .with_subject(Subject::Path)
+            .with_context("path", path.display())
+    })
+}
+
+/// Modal's file tool writes files with the mode that they have, or its own, and the time of the writing.
+fn refuse_options(options: &WriteOptions) -> Result<()> {
+    let WriteOptions { mode, modified_at } = options;
+    match (mode, modified_at) {
+        (None, None) => Ok(()),
+        (Some(_), _) => Err(Error::unsupported("write file", "options.mode")),
+        (None, Some(_)) => Err(Error::unsupported("write file", "options.modifiedAt")),
+    }
 }
 
 async fn list_below(sandbox: &modal::Sandbox, path: &str) -> Result<Vec<FileInfo>> {
@@ -150,14 +181,19 @@ fn info(entry: modal::FileEntry) -> FileInfo {
         mode: entry.mode & 0o7777,
         owner: entry.owner,
         group: entry.group,
-        modified_at: timestamp(entry.modified_time),
+        modified_at: time(entry.modified_time),
         symlink_target: entry.symlink_target,
+        name_bytes: None,
+        symlink_target_bytes: None,
     }
 }
 
+/// Nanoseconds as far as the number tells them: to a quarter of a millionth of a second in this century.
 #[expect(clippy::cast_possible_truncation, reason = "a float turns into the nearest integer in range")]
-fn timestamp(seconds: f64) -> Timestamp {
-    Timestamp::from_unix_millis((seconds * 1000.0).round() as i64)
+fn time(seconds: f64) -> FileTime {
+    let whole = seconds.floor();
+    let nanos = ((seconds - whole) * 1e9).round() as i128;
+    FileTime::from_unix_nanos(whole as i128 * 1_000_000_000 + nanos)
 }
 
 /// What is not about the path is about the sandbox; one that has ended is not there any more.
@@ -166,6 +202,12 @@ fn failed(operation: &'static str, error: modal::Error) -> Error {
     if error.kind() == modal::ErrorKind::FailedPrecondition && error.path().is_none() {
         return Error::new(ErrorKind::NotFound, operation, error.to_string())
             .with_subject(Subject::Sandbox)
+            .with_source(error);
+    }
+    // What the path names is of the wrong type: a device, fifo or socket.
+    if error.kind() == modal::ErrorKind::Unsupported && error.path().is_some() {
+        return Error::new(ErrorKind::FailedPrecondition, operation, error.to_string())
+            .with_subject(Subject::Path)
             .with_source(error);
     }
     attempt.about(Subject::Sandbox)(error)
@@ -200,7 +242,8 @@ mod tests {
     fn m27_an_entry_keeps_its_time_and_permissions() {
         let info = info(entry());
         assert_eq!((info.kind, info.mode), (FileKind::File, 0o644));
-        assert_eq!(info.modified_at.unix_millis(), 1_700_000_000_250);
+        assert_eq!(info.modified_at, FileTime { seconds: 1_700_000_000, nanos: 250_000_000 });
+        assert_eq!(time(-0.5), FileTime { seconds: -1, nanos: 500_000_000 });
     }
 
     #[test]

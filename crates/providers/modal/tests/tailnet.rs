@@ -60,7 +60,7 @@ impl World {
         for (name, text) in [("tailscale", TAILSCALE), ("tailscaled", daemon)] {
             let path = format!("/usr/local/bin/{name}");
             let data = Bytes::from(text.to_owned());
-            files.write(&made.id, &path, data, WriteOptions::default()).await.unwrap();
+            files.write(&made.id, path.as_ref(), data, WriteOptions::default()).await.unwrap();
             self.run(&made.id, &["chmod", "755", &path]).await;
         }
         let snapshot = provider.snapshot(&made.id, SnapshotSpec::default()).await.unwrap();

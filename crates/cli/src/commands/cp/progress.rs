@@ -19,7 +19,9 @@ impl Progress {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{spinner} {binary_bytes} ({binary_bytes_per_sec})  {msg}");
+        let style = ProgressStyle::with_template(
+            "{spinner} {binary_bytes} of {binary_total_bytes} ({binary_bytes_per_sec})  {msg}",
+        );
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar.enable_steady_tick(TICK);
         Self(bar)
@@ -32,6 +34,8 @@ impl Progress {
             return CopyOptions::default();
         }
         CopyOptions::default().with_progress(move |so_far| {
+            // Folders that are not listed yet may have more.
+            bar.set_length(so_far.bytes_found.max(so_far.bytes));
             bar.set_position(so_far.bytes);
             bar.set_message(format!("{} files", so_far.files));
         })

@@ -4,14 +4,19 @@ use super::{
     FileKind, FileStat,
     open::{check_path, failed, kind, locate, open_directory},
 };
-use crate::{clock, error::Result, idmap};
+use crate::{error::Result, idmap};
 use rustix::{
     fs::{AtFlags, Dir, FileType, Stat},
     io::Errno,
 };
-use std::{ffi::CStr, os::fd::OwnedFd};
+use std::{
+    ffi::{CStr, OsStr},
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-pub(super) fn stat(root: &OwnedFd, path: &str) -> Result<FileStat> {
+pub(super) fn stat(root: &OwnedFd, path: &Path) -> Result<FileStat> {
     let place = locate(root, path, false)?;
     let stat = rustix::fs::fstat(&place).map_err(|e| failed("examine", path, e))?;
     let target = match kind(&stat) {
@@ -20,11 +25,10 @@ pub(super) fn stat(root: &OwnedFd, path: &str) -> Result<FileStat> {
         ),
         _ => None,
     };
-    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-    Ok(describe(name, path, &stat, target.as_deref()))
+    Ok(describe(last_part(path), path, &stat, target.as_deref()))
 }
 
-pub(super) fn list(root: &OwnedFd, path: &str) -> Result<Vec<FileStat>> {
+pub(super) fn list(root: &OwnedFd, path: &Path) -> Result<Vec<FileStat>> {
     check_path(path)?;
     let folder = open_directory(root, path)?;
     let mut found = Vec::new();
@@ -40,7 +44,7 @@ pub(super) fn list(root: &OwnedFd, path: &str) -> Result<Vec<FileStat>> {
 }
 
 /// An entry, or nothing when it went away meanwhile.
-fn describe_entry(folder: &OwnedFd, path: &str, name: &CStr) -> Result<Option<FileStat>> {
+fn describe_entry(folder: &OwnedFd, path: &Path, name: &CStr) -> Result<Option<FileStat>> {
     let stat = match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => return Ok(None),
         stat => stat.map_err(|e| failed("examine an entry of", path, e))?,
@@ -49,16 +53,17 @@ fn describe_entry(folder: &OwnedFd, path: &str, name: &CStr) -> Result<Option<Fi
         FileType::Symlink => rustix::fs::readlinkat(folder, name, Vec::new()).ok(),
         _ => None,
     };
-    let name = name.to_string_lossy();
-    let full = format!("{}/{name}", path.trim_end_matches('/'));
-    Ok(Some(describe(&name, &full, &stat, target.as_deref())))
+    let name = OsStr::from_bytes(name.to_bytes());
+    Ok(Some(describe(name, &path.join(name), &stat, target.as_deref())))
 }
 
-fn describe(name: &str, path: &str, stat: &Stat, target: Option<&CStr>) -> FileStat {
-    let modified = stat
-        .st_mtime
-        .saturating_mul(1_000_000_000)
-        .saturating_add(i64::try_from(stat.st_mtime_nsec).unwrap_or(0));
+/// What is behind the last slash that is followed by something, such as the dot of `/.`.
+fn last_part(path: &Path) -> &OsStr {
+    let parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
+    OsStr::from_bytes(parts.filter(|part| !part.is_empty()).next_back().unwrap_or_default())
+}
+
+fn describe(name: &OsStr, path: &Path, stat: &Stat, target: Option<&CStr>) -> FileStat {
     FileStat {
         name: name.to_owned(),
         path: path.to_owned(),
@@ -72,9 +77,17 @@ fn describe(name: &str, path: &str, stat: &Stat, target: Option<&CStr>) -> FileS
         mode: stat.st_mode & 0o7777,
         uid: idmap::inside(stat.st_uid),
         gid: idmap::inside(stat.st_gid),
-        modified: clock::from_ns(modified),
-        symlink_target: target.map(|target| target.to_string_lossy().into_owned()),
+        modified: modified(stat),
+        symlink_target: target.map(|target| OsStr::from_bytes(target.to_bytes()).to_owned()),
     }
+}
+
+/// When the content last changed, before 1970 too; 1970 where the clock does not reach it.
+fn modified(stat: &Stat) -> SystemTime {
+    let seconds = Duration::from_secs(stat.st_mtime.unsigned_abs());
+    let base =
+        if stat.st_mtime < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
+    base.and_then(|base| base.checked_add(Duration::from_nanos(stat.st_mtime_nsec))).unwrap_or(UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -88,12 +101,12 @@ mod tests {
         std::fs::create_dir(dir.path().join("a")).unwrap();
         std::os::unix::fs::symlink("/nowhere", dir.path().join("c")).unwrap();
         let root = root(dir.path());
-        let found = list(&root, "/").unwrap();
-        let names: Vec<_> = found.iter().map(|f| (f.path.as_str(), f.kind)).collect();
+        let found = list(&root, "/".as_ref()).unwrap();
+        let names: Vec<_> = found.iter().map(|f| (f.path.to_str().unwrap(), f.kind)).collect();
         assert_eq!(names, [("/a", FileKind::Directory), ("/b", FileKind::File), ("/c", FileKind::Symlink)]);
         assert_eq!(found[1].size, 2);
-        let link = stat(&root, "/c").unwrap();
-        assert_eq!((link.name.as_str(), link.symlink_target.as_deref()), ("c", Some("/nowhere")));
-        assert_eq!(stat(&root, "/").unwrap().kind, FileKind::Directory);
+        let link = stat(&root, "/c".as_ref()).unwrap();
+        assert_eq!((link.name, link.symlink_target), ("c".into(), Some("/nowhere".into())));
+        assert_eq!(stat(&root, "/".as_ref()).unwrap().kind, FileKind::Directory);
     }
 }

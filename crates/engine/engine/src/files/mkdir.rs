@@ -9,11 +9,15 @@ use rustix::{
     fs::{Gid, Mode, OFlags, Uid},
     io::Errno,
 };
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    ffi::OsStr,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
 
 const MODE: Mode = Mode::from_raw_mode(0o755);
 
-pub(super) fn make_one(root: &OwnedFd, path: &str) -> Result<()> {
+pub(super) fn make_one(root: &OwnedFd, path: &Path) -> Result<()> {
     match split(path) {
         Err(error) if error.kind() == ErrorKind::IsDirectory => {
             Err(Error::new(ErrorKind::AlreadyExists, "the root directory exists"))
@@ -24,13 +28,13 @@ pub(super) fn make_one(root: &OwnedFd, path: &str) -> Result<()> {
 }
 
 /// Makes a directory and its missing parents. An existing one is fine, a link to one, too.
-pub(crate) fn make_directories(root: &OwnedFd, path: &str) -> Result<()> {
-    open_or_make(root, path).map(|_directory| ())
+pub(crate) fn make_directories(root: &OwnedFd, path: impl AsRef<Path>) -> Result<()> {
+    open_or_make(root, path.as_ref()).map(|_directory| ())
 }
 
 /// Opens a directory after making it and its missing parents: the deepest that exists is found from the end, so that links in
 /// the existing part mean what they mean to the sandbox.
-pub(super) fn open_or_make(root: impl AsFd + Copy, path: &str) -> Result<OwnedFd> {
+pub(super) fn open_or_make(root: impl AsFd + Copy, path: &Path) -> Result<OwnedFd> {
     check_path(path)?;
     match open_directory(root, path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -51,7 +55,7 @@ pub(super) fn open_or_make(root: impl AsFd + Copy, path: &str) -> Result<OwnedFd
     Ok(folder)
 }
 
-fn enter(parent: OwnedFd, name: &str, path: &str) -> Result<OwnedFd> {
+fn enter(parent: OwnedFd, name: &OsStr, path: &Path) -> Result<OwnedFd> {
     let place = Place { parent, name: name.to_owned() };
     match make_in(&place, path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -62,7 +66,7 @@ fn enter(parent: OwnedFd, name: &str, path: &str) -> Result<OwnedFd> {
         .map_err(|e| failed("make directory", path, e))
 }
 
-fn make_in(place: &Place, path: &str) -> Result<()> {
+fn make_in(place: &Place, path: &Path) -> Result<()> {
     let make = || {
         rustix::fs::mkdirat(&place.parent, &place.name, MODE)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -96,9 +100,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("file"), "").unwrap();
         let root = root(dir.path());
-        assert_eq!(make_one(&root, "/file").unwrap_err().kind(), ErrorKind::AlreadyExists);
-        assert_eq!(make_one(&root, "/").unwrap_err().kind(), ErrorKind::AlreadyExists);
-        assert_eq!(make_one(&root, "/no/where").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(make_one(&root, "/file".as_ref()).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(make_one(&root, "/".as_ref()).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(make_one(&root, "/no/where".as_ref()).unwrap_err().kind(), ErrorKind::NotFound);
         assert_eq!(make_directories(&root, "/file").unwrap_err().kind(), ErrorKind::NotDirectory);
         assert_eq!(make_directories(&root, "/file/x").unwrap_err().kind(), ErrorKind::NotDirectory);
         assert_eq!(make_directories(&root, "/no/../../x").unwrap_err().kind(), ErrorKind::InvalidArgument);

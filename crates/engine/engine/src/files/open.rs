@@ -6,8 +6,13 @@ use rustix::{
     io::Errno,
 };
 use std::{
+    ffi::{OsStr, OsString},
     fs::File,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Path, PathBuf},
 };
 
 /// Links stay inside, and links of proc lead nowhere.
@@ -25,7 +30,7 @@ const DISKS: [i64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0xca45_1
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) parent: OwnedFd,
-    pub(super) name: String,
+    pub(super) name: OsString,
 }
 
 /// Refuses what cannot be a sandbox's root: the agent that sent the descriptor is not trusted.
@@ -38,7 +43,8 @@ pub(super) fn check_root(root: OwnedFd) -> Result<OwnedFd> {
 }
 
 /// The errno of an operation on `path`.
-pub(super) fn failed(what: &str, path: &str, errno: Errno) -> Error {
+pub(super) fn failed(what: &str, path: impl AsRef<Path>, errno: Errno) -> Error {
+    let path = path.as_ref();
     match errno {
         Errno::LOOP => Error::invalid(format!("cannot {what} {path:?}: its links go round"))
             .with_source(std::io::Error::from(errno)),
@@ -55,7 +61,8 @@ pub(super) fn failed(what: &str, path: &str, errno: Errno) -> Error {
     }
 }
 
-pub(super) fn unsupported(path: &str) -> Error {
+pub(super) fn unsupported(path: impl AsRef<Path>) -> Error {
+    let path = path.as_ref();
     Error::new(
         ErrorKind::Unsupported,
         format!("{path:?} is a device, fifo, socket or kernel file: use a command for it"),
@@ -63,21 +70,23 @@ pub(super) fn unsupported(path: &str) -> Error {
 }
 
 /// Refuses paths that are not absolute or that no system call takes.
-pub(super) fn check_path(path: &str) -> Result<()> {
-    if path.starts_with('/') && !path.contains('\0') && path.len() <= MAX_PATH {
+pub(super) fn check_path(path: &Path) -> Result<()> {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.starts_with(b"/") && !bytes.contains(&0) && bytes.len() <= MAX_PATH {
         return Ok(());
     }
     Err(Error::invalid(format!("{path:?} is no absolute path: begin it with a slash")))
 }
 
 /// Names `path` without opening what it means; `follow`: a link at its end is followed. Nothing is read, no device is touched.
-pub(super) fn locate(root: impl AsFd, path: &str, follow: bool) -> Result<OwnedFd> {
+pub(super) fn locate(root: impl AsFd, path: impl AsRef<Path>, follow: bool) -> Result<OwnedFd> {
+    let path = path.as_ref();
     check_path(path)?;
     let link = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
     resolve(root, path, OFlags::PATH | link).map_err(|e| failed("open", path, e))
 }
 
-fn resolve(root: impl AsFd, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+fn resolve(root: impl AsFd, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     loop {
         // EAGAIN: something was renamed meanwhile, so that the kernel could not tell whether `..` stays inside.
         match rustix::fs::openat2(&root, path, flags | OFlags::CLOEXEC, Mode::empty(), INSIDE) {
@@ -88,7 +97,8 @@ fn resolve(root: impl AsFd, path: &str, flags: OFlags) -> rustix::io::Result<Own
 }
 
 /// Opens a regular file for reading.
-pub(super) fn open_file(root: impl AsFd, path: &str) -> Result<File> {
+pub(super) fn open_file(root: impl AsFd, path: impl AsRef<Path>) -> Result<File> {
+    let path = path.as_ref();
     let place = locate(root, path, true)?;
     let stat = rustix::fs::fstat(&place).map_err(|e| failed("examine", path, e))?;
     match kind(&stat) {
@@ -101,7 +111,8 @@ pub(super) fn open_file(root: impl AsFd, path: &str) -> Result<File> {
 }
 
 /// Opens a directory for listing and changing.
-pub(super) fn open_directory(root: impl AsFd, path: &str) -> Result<OwnedFd> {
+pub(super) fn open_directory(root: impl AsFd, path: impl AsRef<Path>) -> Result<OwnedFd> {
+    let path = path.as_ref();
     let place = locate(root, path, true)?;
     let stat = rustix::fs::fstat(&place).map_err(|e| failed("examine", path, e))?;
     match kind(&stat) {
@@ -112,7 +123,7 @@ pub(super) fn open_directory(root: impl AsFd, path: &str) -> Result<OwnedFd> {
 }
 
 /// Opens for real what [`locate`] has named and the caller has judged: the same inode, whatever the path means by now.
-fn reopen(place: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd> {
+fn reopen(place: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd> {
     let link = format!("/proc/self/fd/{}", place.as_raw_fd());
     rustix::fs::open(link, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|e| failed("open", path, e))
 }
@@ -137,26 +148,28 @@ fn is_plain_type(found: i64) -> bool {
 }
 
 /// The parent of `path`, which must exist, and the last name.
-pub(super) fn place(root: impl AsFd, path: &str) -> Result<Place> {
+pub(super) fn place(root: impl AsFd, path: &Path) -> Result<Place> {
     let (parent, name) = split(path)?;
     Ok(Place { parent: open_directory(root, parent)?, name: name.to_owned() })
 }
 
 /// Parent and last name of a path. The root and paths that end in `.` or `..` have none.
-pub(super) fn split(path: &str) -> Result<(&str, &str)> {
+pub(super) fn split(path: &Path) -> Result<(&Path, &OsStr)> {
     check_path(path)?;
-    let trimmed = path.trim_end_matches('/');
-    let Some((parent, name)) = trimmed.rsplit_once('/') else {
+    let bytes = path.as_os_str().as_bytes();
+    let Some(end) = bytes.iter().rposition(|byte| *byte != b'/') else {
         return Err(Error::new(ErrorKind::IsDirectory, format!("{path:?} is the root directory")));
     };
-    if matches!(name, "." | "..") {
+    let start = bytes[..end].iter().rposition(|byte| *byte == b'/').unwrap_or_default();
+    let (parent, name) = (&bytes[..start.max(1)], &bytes[start + 1..=end]);
+    if matches!(name, b"." | b"..") {
         return Err(Error::invalid(format!("{path:?} does not end in a name")));
     }
-    Ok((if parent.is_empty() { "/" } else { parent }, name))
+    Ok((Path::new(OsStr::from_bytes(parent)), OsStr::from_bytes(name)))
 }
 
 /// Follows links at the end of `path`, so that what is written replaces the target and not the link.
-pub(super) fn final_path(root: impl AsFd, path: &str) -> Result<String> {
+pub(super) fn final_path(root: impl AsFd, path: &Path) -> Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
         let (parent, name) = split(&path)?;
@@ -168,14 +181,8 @@ pub(super) fn final_path(root: impl AsFd, path: &str) -> Result<String> {
             Err(Errno::INVAL | Errno::NOENT) => return Ok(path),
             target => target.map_err(|e| failed("read the link", &path, e))?,
         };
-        let target = target
-            .to_str()
-            .map_err(|_| Error::invalid(format!("the link {path:?} leads to a name that is no text")))?;
-        path = if target.starts_with('/') {
-            target.to_owned()
-        } else {
-            format!("{}/{target}", parent.trim_end_matches('/'))
-        };
+        // An absolute target replaces all before it.
+        path = parent.join(OsStr::from_bytes(target.to_bytes()));
     }
     Err(failed("open", &path, Errno::LOOP))
 }
@@ -196,11 +203,15 @@ pub(super) mod tests {
 
     #[test]
     fn paths_are_split_at_their_last_name() {
-        assert_eq!(split("/a").unwrap(), ("/", "a"));
-        assert_eq!(split("/a/b//").unwrap(), ("/a", "b"));
-        assert_eq!(split("/").unwrap_err().kind(), ErrorKind::IsDirectory);
+        let parts = |path| {
+            split(Path::new(path)).map(|(parent, name)| (parent.to_str().unwrap(), name.to_str().unwrap()))
+        };
+        assert_eq!(parts("/a").unwrap(), ("/", "a"));
+        assert_eq!(parts("/a/b//").unwrap(), ("/a", "b"));
+        assert_eq!(parts("//a/b").unwrap(), ("//a", "b"));
+        assert_eq!(parts("//").unwrap_err().kind(), ErrorKind::IsDirectory);
         for bad in ["", "a", "/a/..", "/.", "/a\0b"] {
-            assert_eq!(split(bad).unwrap_err().kind(), ErrorKind::InvalidArgument, "{bad:?}");
+            assert_eq!(parts(bad).unwrap_err().kind(), ErrorKind::InvalidArgument, "{bad:?}");
         }
     }
 
@@ -239,7 +250,10 @@ pub(super) mod tests {
         let dir = tempfile::tempdir().unwrap();
         symlink("/b", dir.path().join("a")).unwrap();
         symlink("/a", dir.path().join("b")).unwrap();
-        assert_eq!(final_path(root(dir.path()), "/a").unwrap_err().kind(), ErrorKind::InvalidArgument);
+        assert_eq!(
+            final_path(root(dir.path()), "/a".as_ref()).unwrap_err().kind(),
+            ErrorKind::InvalidArgument
+        );
         assert_eq!(open_file(root(dir.path()), "/a").unwrap_err().kind(), ErrorKind::InvalidArgument);
     }
 }

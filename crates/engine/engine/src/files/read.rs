@@ -1,12 +1,13 @@
 //! Reading files.
 
-use super::{Files, open::open_file};
+use super::{Files, open::open_file, write::ZEROS};
 use crate::{
     engine::Engine,
     error::{Error, ErrorKind, Result},
     id::SandboxId,
 };
 use bytes::Bytes;
+use rustix::{fs::SeekFrom, io::Errno};
 use std::{
     fs::File,
     io::Read,
@@ -14,6 +15,7 @@ use std::{
         fd::OwnedFd,
         unix::fs::{FileExt, MetadataExt},
     },
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -31,7 +33,7 @@ const PIECE: usize = 1 << 20;
 pub struct FileReader {
     engine: Engine,
     id: SandboxId,
-    path: String,
+    path: PathBuf,
     file: Arc<File>,
     size: u64,
     inode: u64,
@@ -43,8 +45,9 @@ impl Files {
     ///
     /// # Errors
     /// As listed at [`Files`].
-    pub async fn open(&self, path: &str, offset: u64) -> Result<FileReader> {
-        let asked = path.to_owned();
+    pub async fn open(&self, path: impl AsRef<Path>, offset: u64) -> Result<FileReader> {
+        let path = path.as_ref().to_owned();
+        let asked = path.clone();
         let open = move |root: OwnedFd| {
             let file = open_file(&root, &asked)?;
             let known = file.metadata().map_err(|e| Error::io(format!("cannot read {asked:?}"), e))?;
@@ -52,7 +55,7 @@ impl Files {
         };
         let (file, size, inode) = self.with_root(open).await?;
         let (engine, id) = (self.engine.clone(), self.id.clone());
-        Ok(FileReader { engine, id, path: path.to_owned(), file: Arc::new(file), size, inode, offset })
+        Ok(FileReader { engine, id, path, file: Arc::new(file), size, inode, offset })
     }
 }
 
@@ -69,7 +72,7 @@ impl FileReader {
         self.inode
     }
 
-    /// The next piece, of at most 1 MiB; `None` at the end. Cancel-safe.
+    /// The next piece, of at most 1 MiB; `None` at the end. A hole is zeros that nobody reads. Cancel-safe.
     ///
     /// # Errors
     /// `FailedPrecondition` when the sandbox has ended.
@@ -78,7 +81,10 @@ impl FileReader {
             (Arc::clone(&self.file), self.path.clone(), self.id.clone(), self.offset);
         let read = self.engine.blocking(move |inner| {
             inner.row(&id)?.require_running()?;
-            read_piece(&file, &path, offset, PIECE)
+            match hole(&file, &path, offset)? {
+                Some(zeros) => Ok(zeros),
+                None => read_piece(&file, &path, offset, PIECE),
+            }
         });
         let piece = read.await?;
         self.offset += piece.len() as u64;
@@ -86,11 +92,27 @@ impl FileReader {
     }
 }
 
-pub(super) fn read_at(root: &OwnedFd, path: &str, offset: u64, len: usize) -> Result<Bytes> {
+/// The zeros at `offset` where the file has a hole there.
+fn hole(file: &File, path: &Path, offset: u64) -> Result<Option<Bytes>> {
+    let data = match rustix::fs::seek(file, SeekFrom::Data(offset)) {
+        Ok(data) => data,
+        // No data any more: a hole to the end, or the end.
+        Err(Errno::NXIO) => {
+            file.metadata().map_err(|e| Error::io(format!("cannot examine {path:?}"), e))?.len()
+        }
+        // The file system knows of no holes, or the offset is beyond what a file can be.
+        Err(_) => offset,
+    };
+    let length = data.saturating_sub(offset).min(PIECE as u64);
+    let length = usize::try_from(length).unwrap_or_default();
+    Ok((length > 0).then(|| Bytes::from_static(&ZEROS[..length])))
+}
+
+pub(super) fn read_at(root: &OwnedFd, path: &Path, offset: u64, len: usize) -> Result<Bytes> {
     read_piece(&open_file(root, path)?, path, offset, len.min(MAX_PIECE))
 }
 
-fn read_piece(file: &File, path: &str, offset: u64, len: usize) -> Result<Bytes> {
+fn read_piece(file: &File, path: &Path, offset: u64, len: usize) -> Result<Bytes> {
     let failed = |e| Error::io(format!("cannot read {path:?}"), e);
     let mut bytes = Vec::new();
     let mut piece = vec![0; len.min(256 << 10)];
@@ -107,7 +129,7 @@ fn read_piece(file: &File, path: &str, offset: u64, len: usize) -> Result<Bytes>
     Ok(bytes.into())
 }
 
-pub(super) fn read(root: &OwnedFd, path: &str) -> Result<Bytes> {
+pub(super) fn read(root: &OwnedFd, path: &Path) -> Result<Bytes> {
     let file = open_file(root, path)?;
     let bytes = read_limited(file, path, MAX_WHOLE + 1)?;
     if bytes.len() as u64 > MAX_WHOLE {
@@ -121,10 +143,11 @@ pub(super) fn read(root: &OwnedFd, path: &str) -> Result<Bytes> {
 
 /// The first bytes of a small file.
 pub(crate) fn read_start(root: &OwnedFd, path: &str, limit: usize) -> Result<Vec<u8>> {
+    let path = Path::new(path);
     read_limited(open_file(root, path)?, path, limit as u64)
 }
 
-fn read_limited(file: File, path: &str, limit: u64) -> Result<Vec<u8>> {
+fn read_limited(file: File, path: &Path, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(limit).read_to_end(&mut bytes).map_err(|e| Error::io(format!("cannot read {path:?}"), e))?;
     Ok(bytes)
@@ -139,11 +162,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("f"), "0123456789").unwrap();
         let root = root(dir.path());
-        assert_eq!(read_at(&root, "/f", 2, 3).unwrap(), "234");
-        assert_eq!(read_at(&root, "/f", 8, 100).unwrap(), "89");
-        assert_eq!(read_at(&root, "/f", 50, 1).unwrap(), "");
-        assert_eq!(read_at(&root, "/f", u64::MAX, 1).unwrap(), "");
-        assert_eq!(read(&root, "/f").unwrap(), "0123456789");
+        assert_eq!(read_at(&root, Path::new("/f"), 2, 3).unwrap(), "234");
+        assert_eq!(read_at(&root, Path::new("/f"), 8, 100).unwrap(), "89");
+        assert_eq!(read_at(&root, Path::new("/f"), 50, 1).unwrap(), "");
+        assert_eq!(read_at(&root, Path::new("/f"), u64::MAX, 1).unwrap(), "");
+        assert_eq!(read(&root, Path::new("/f")).unwrap(), "0123456789");
         assert_eq!(read_start(&root, "/f", 4).unwrap(), b"0123");
     }
 }

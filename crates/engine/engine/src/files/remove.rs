@@ -3,9 +3,13 @@
 use super::open::{failed, place, split};
 use crate::error::{Error, ErrorKind, Result};
 use rustix::{fs::AtFlags, io::Errno};
-use std::{ffi::CString, os::fd::OwnedFd};
+use std::{
+    ffi::CString,
+    os::{fd::OwnedFd, unix::ffi::OsStringExt},
+    path::Path,
+};
 
-pub(super) fn remove(root: &OwnedFd, path: &str, recursive: bool) -> Result<()> {
+pub(super) fn remove(root: &OwnedFd, path: &Path, recursive: bool) -> Result<()> {
     if let Err(error) = split(path)
         && error.kind() == ErrorKind::IsDirectory
     {
@@ -20,7 +24,7 @@ pub(super) fn remove(root: &OwnedFd, path: &str, recursive: bool) -> Result<()> 
         Err(Errno::NOTEMPTY | Errno::EXIST) if recursive => {}
         result => return result.map_err(|e| failed("remove", path, e)),
     }
-    let name = CString::new(place.name).expect("a checked path has no NUL");
+    let name = CString::new(place.name.into_vec()).expect("a checked path has no NUL");
     openlattice_images::remove_tree(&place.parent, &name)
         .map_err(|e| Error::io(format!("cannot remove {path:?}"), e))
 }
@@ -37,10 +41,10 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("tree/a")).unwrap();
         symlink("/kept", dir.path().join("tree/a/link")).unwrap();
         let root = root(dir.path());
-        assert_eq!(remove(&root, "/tree", false).unwrap_err().kind(), ErrorKind::DirectoryNotEmpty);
-        remove(&root, "/tree", true).unwrap();
-        assert_eq!(remove(&root, "/tree", true).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(remove(&root, "/tree".as_ref(), false).unwrap_err().kind(), ErrorKind::DirectoryNotEmpty);
+        remove(&root, "/tree".as_ref(), true).unwrap();
+        assert_eq!(remove(&root, "/tree".as_ref(), true).unwrap_err().kind(), ErrorKind::NotFound);
         assert!(dir.path().join("kept").exists());
-        assert_eq!(remove(&root, "/", true).unwrap_err().kind(), ErrorKind::InvalidArgument);
+        assert_eq!(remove(&root, "/".as_ref(), true).unwrap_err().kind(), ErrorKind::InvalidArgument);
     }
 }

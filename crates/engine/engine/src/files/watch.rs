@@ -15,7 +15,13 @@ use crate::{
     watch::Change,
 };
 use rustix::fs::{FileType, inotify::WatchFlags};
-use std::{collections::BTreeSet, ffi::OsString, os::fd::OwnedFd, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::{sync::mpsc, time::Instant};
 use tree::Tree;
 use walk::Walk;
@@ -104,13 +110,13 @@ impl Files {
     ///
     /// # Errors
     /// As listed at [`Files`]; `ResourceExhausted` for too many directories.
-    pub async fn watch(&self, path: &str, spec: WatchSpec) -> Result<FileWatch> {
+    pub async fn watch(&self, path: impl AsRef<Path>, spec: WatchSpec) -> Result<FileWatch> {
+        let asked = text(path.as_ref().to_owned())?;
         let row = self.engine.row(&self.id).await?;
         row.require_running()?;
         let over = Over::watch(self.engine.inner(), &row)?;
         let (following, changes) = self.engine.inner().watcher()?.follow();
         let deadline = spec.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let asked = path.to_owned();
         let begin = move |root: OwnedFd| {
             let base = find_base(&root, &asked)?;
             let walk = Walk::new(root, base.folder, following, (spec.flags(), spec.recursive))?;
@@ -141,7 +147,7 @@ struct Base {
 fn find_base(root: &OwnedFd, path: &str) -> Result<Base> {
     let itself = locate(root, path, false)?;
     let target = match kind_of(&itself, path)? {
-        FileType::Symlink => open::final_path(root, path)?,
+        FileType::Symlink => text(open::final_path(root, path.as_ref())?)?,
         _ => path.to_owned(),
     };
     let place = locate(root, &target, true)?;
@@ -151,8 +157,15 @@ fn find_base(root: &OwnedFd, path: &str) -> Result<Base> {
     if kind_of(&place, path)? == FileType::Directory {
         return Ok(Base { folder: target.clone(), target, only: None });
     }
-    let (folder, name) = split(&target)?;
-    Ok(Base { folder: folder.to_owned(), only: Some(name.into()), target })
+    let (folder, name) = split(Path::new(&target))?;
+    Ok(Base { folder: text(folder.to_owned())?, only: Some(name.into()), target })
+}
+
+/// Events tell paths as text.
+fn text(path: PathBuf) -> Result<String> {
+    path.into_os_string()
+        .into_string()
+        .map_err(|path| Error::invalid(format!("{path:?} is no text: watch a directory above it")))
 }
 
 fn kind_of(place: &OwnedFd, path: &str) -> Result<FileType> {

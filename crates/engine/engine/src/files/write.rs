@@ -1,134 +1,133 @@
-//! Writing files: whole or not at all.
+//! Writing files: whole or not at all, and without the blocks that are zero.
 
 use super::{
+    FileAttributes,
+    hidden::Hidden,
+    link::timestamps,
     mkdir::open_or_make,
     open::{failed, final_path, kind, split, unsupported},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    id, idmap,
+    idmap,
 };
 use bytes::Bytes;
 use rustix::{
-    fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid},
+    fs::{AtFlags, FileType, Gid, Mode, Uid},
     io::Errno,
 };
 use std::{
     ffi::OsStr,
     fs::File,
-    io::Write,
-    os::fd::{AsRawFd, OwnedFd},
+    io,
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStrExt, fs::FileExt},
+    },
+    path::{Path, PathBuf},
+    time::SystemTime,
 };
 
-/// A file that becomes visible, in place of what its name means, when it is committed. It has no name before, so that a crash
-/// leaves nothing (O_TMPFILE: overlayfs since Linux 6.1); where the file system has no such files, a hidden name, removed on drop.
+/// Bytes that stay a hole together where all of them are zero.
+const BLOCK: usize = 4096;
+/// Zeros to compare with, and to give for holes.
+pub(super) static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+
+/// A file that becomes visible, in place of what its name means, when it is committed.
 #[derive(Debug)]
 pub(super) struct Replacement {
-    path: String,
-    parent: OwnedFd,
-    name: String,
-    file: File,
-    temporary: Option<String>,
+    path: PathBuf,
+    hidden: Hidden,
+    length: u64,
     mode: Mode,
     owner: (u32, u32),
+    modified: Option<SystemTime>,
 }
 
 impl Replacement {
-    /// Opens the place and judges what is there. Without `asked`, the mode is that of the replaced file.
-    pub(super) fn begin(root: &OwnedFd, path: &str, asked: Option<u32>) -> Result<Self> {
-        if path.ends_with('/') {
+    /// Opens the place and judges what is there. Without a mode, it is that of the replaced file.
+    pub(super) fn begin(root: &OwnedFd, path: &Path, asked: FileAttributes) -> Result<Self> {
+        if path.as_os_str().as_bytes().ends_with(b"/") {
             return Err(Error::new(ErrorKind::IsDirectory, format!("{path:?} names a directory")));
         }
         let target = final_path(root, path)?;
         let (folder, name) = split(&target)?;
         let parent = open_or_make(root, folder)?;
         let (kept, owner) = replaced(&parent, name, path)?;
-        let mode = asked.map(permissions).transpose()?.unwrap_or(kept);
-        let (file, temporary) = open_nameless(&parent).map_err(|e| failed("write", path, e))?;
-        Ok(Self { path: path.to_owned(), name: name.to_owned(), parent, file, temporary, mode, owner })
+        let mode = asked.mode.map(permissions).transpose()?.unwrap_or(kept);
+        let hidden = Hidden::create(parent, name).map_err(|e| failed("write", path, e))?;
+        Ok(Self { path: path.to_owned(), hidden, length: 0, mode, owner, modified: asked.modified })
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(|e| Error::io(format!("cannot write {:?}", self.path), e))
-    }
-
-    pub(super) fn commit(mut self) -> Result<()> {
-        self.place().map_err(|e| failed("write", &self.path, e))
-    }
-
-    fn place(&mut self) -> rustix::io::Result<()> {
-        let (uid, gid) = self.owner;
-        rustix::fs::fchown(&self.file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
-        rustix::fs::fchmod(&self.file, self.mode)?;
-        let temporary = match &self.temporary {
-            Some(temporary) => temporary.clone(),
-            // A new file gets its name in one step, so that whoever watches sees one file come to be.
-            None => match self.link(&self.name) {
-                Err(Errno::EXIST) => self.give_name()?,
-                linked => return linked,
-            },
-        };
-        rustix::fs::renameat(&self.parent, &temporary, &self.parent, &self.name)?;
-        self.temporary = None;
+        write_data(self.hidden.file(), bytes, self.length)
+            .map_err(|e| Error::io(format!("cannot write {:?}", self.path), e))?;
+        self.length += bytes.len() as u64;
         Ok(())
     }
 
-    /// Links the file under a hidden name, from which it is renamed: a link cannot replace.
-    fn give_name(&mut self) -> rustix::io::Result<String> {
-        let name = hidden_name();
-        self.link(&name)?;
-        self.temporary = Some(name.clone());
-        Ok(name)
+    pub(super) fn commit(mut self) -> Result<()> {
+        self.place().map_err(|e| match e {
+            // Something else than a file came to be there meanwhile.
+            Errno::EXIST => unsupported(&self.path),
+            e => failed("write", &self.path, e),
+        })
     }
 
-    fn link(&self, name: &str) -> rustix::io::Result<()> {
-        let link = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        rustix::fs::linkat(rustix::fs::CWD, link, &self.parent, name, AtFlags::SYMLINK_FOLLOW)
-    }
-}
-
-impl Drop for Replacement {
-    fn drop(&mut self) {
-        if let Some(name) = &self.temporary {
-            // Nobody is left to tell.
-            let _ = rustix::fs::unlinkat(&self.parent, name, AtFlags::empty());
+    fn place(&mut self) -> rustix::io::Result<()> {
+        let (file, (uid, gid)) = (self.hidden.file(), self.owner);
+        // It may end with a hole.
+        rustix::fs::ftruncate(file, self.length)?;
+        rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+        rustix::fs::fchmod(file, self.mode)?;
+        if let Some(modified) = self.modified {
+            rustix::fs::futimens(file, &timestamps(modified))?;
         }
+        self.hidden.place()
     }
 }
 
-/// What names of files begin with that are not in place yet.
-const HIDDEN: &str = ".lattice-";
-
-fn hidden_name() -> String {
-    format!("{HIDDEN}{}", id::random_trash_name())
+/// Writes all but blocks of zeros, which stay holes.
+fn write_data(file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let zero = is_zero(&bytes[..block(bytes.len(), at)]);
+        let mut run = 0;
+        while run < bytes.len() {
+            let next = run + block(bytes.len() - run, at + run as u64);
+            if is_zero(&bytes[run..next]) != zero {
+                break;
+            }
+            run = next;
+        }
+        if !zero {
+            file.write_all_at(&bytes[..run], at)?;
+        }
+        at += run as u64;
+        bytes = &bytes[run..];
+    }
+    Ok(())
 }
 
-/// Whether a name is one that files of ours have for a moment.
-pub(super) fn is_hidden(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(HIDDEN.as_bytes())
+/// How many of so many bytes at an offset are of its block.
+fn block(length: usize, at: u64) -> usize {
+    let into = usize::try_from(at % BLOCK as u64).unwrap_or_default();
+    length.min(BLOCK - into)
 }
 
-/// Permission bits that a caller may ask for.
+fn is_zero(block: &[u8]) -> bool {
+    block == &ZEROS[..block.len()]
+}
+
+/// Permission, set-id and sticky bits that a caller may ask for.
 pub(super) fn permissions(mode: u32) -> Result<Mode> {
-    if mode & !0o777 == 0 {
+    if mode & !0o7777 == 0 {
         return Ok(Mode::from_raw_mode(mode));
     }
-    Err(Error::invalid(format!("mode {mode:o} has more than the permission bits: give at most 777")))
-}
-
-fn open_nameless(parent: &OwnedFd) -> rustix::io::Result<(File, Option<String>)> {
-    let mode = Mode::RUSR | Mode::WUSR;
-    match rustix::fs::openat(parent, c".", OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC, mode) {
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
-        file => return Ok((file?.into(), None)),
-    }
-    let name = hidden_name();
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok((rustix::fs::openat(parent, &name, flags, mode)?.into(), Some(name)))
+    Err(Error::invalid(format!("mode {mode:o} has more than the permission bits: give at most 7777")))
 }
 
 /// Mode and owner of the new file: those of the one that it replaces. Set-id bits are not kept, as a write in place would not.
-fn replaced(parent: &OwnedFd, name: &str, path: &str) -> Result<(Mode, (u32, u32))> {
+fn replaced(parent: &OwnedFd, name: &OsStr, path: &Path) -> Result<(Mode, (u32, u32))> {
     match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => Ok((Mode::from_raw_mode(0o644), (idmap::BASE, idmap::BASE))),
         Err(e) => Err(failed("examine", path, e)),
@@ -147,14 +146,14 @@ fn replaced(parent: &OwnedFd, name: &str, path: &str) -> Result<(Mode, (u32, u32
 /// Writes chunks until an empty one. `lock` gives what must be held while names change, and not while a slow sender is waited for.
 pub(super) fn write_stream<L>(
     root: &OwnedFd,
-    path: &str,
-    mode: Option<u32>,
+    path: &Path,
+    attributes: FileAttributes,
     mut chunks: tokio::sync::mpsc::Receiver<Bytes>,
     lock: &dyn Fn() -> Result<L>,
 ) -> Result<()> {
     let begin = || {
         let _lock = lock()?;
-        Replacement::begin(root, path, mode)
+        Replacement::begin(root, path, attributes)
     };
     let mut file = begin()?;
     loop {
@@ -175,11 +174,15 @@ mod tests {
     use std::{
         fs,
         os::unix::fs::{MetadataExt, PermissionsExt, symlink},
-        path::Path,
+        time::{Duration, UNIX_EPOCH},
     };
 
+    fn begin(dir: &Path, path: &str, mode: Option<u32>) -> Result<Replacement> {
+        Replacement::begin(&root(dir), path.as_ref(), FileAttributes { mode, modified: None })
+    }
+
     fn write(dir: &Path, path: &str, text: &str) -> Result<()> {
-        let mut file = Replacement::begin(&root(dir), path, None)?;
+        let mut file = begin(dir, path, None)?;
         file.append(text.as_bytes())?;
         file.commit()
     }
@@ -216,14 +219,14 @@ mod tests {
     #[test]
     fn a_mode_that_is_asked_for_is_given_to_new_and_old_files() {
         let dir = tempfile::tempdir().unwrap();
-        for mode in [0o751, 0o600] {
-            let mut file = Replacement::begin(&root(dir.path()), "/f", Some(mode)).unwrap();
+        for mode in [0o751, 0o600, 0o7755] {
+            let mut file = begin(dir.path(), "/f", Some(mode)).unwrap();
             file.append(b"x").unwrap();
             file.commit().unwrap();
             assert_eq!(fs::metadata(dir.path().join("f")).unwrap().mode() & 0o7777, mode);
         }
         assert_eq!(names(dir.path()), ["f"]);
-        let error = Replacement::begin(&root(dir.path()), "/f", Some(0o4755)).unwrap_err();
+        let error = begin(dir.path(), "/f", Some(0o14755)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     }
 
@@ -241,7 +244,7 @@ mod tests {
     fn a_dropped_write_leaves_the_old_file_alone() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("f"), "old").unwrap();
-        let mut file = Replacement::begin(&root(dir.path()), "/f", None).unwrap();
+        let mut file = begin(dir.path(), "/f", None).unwrap();
         file.append(b"half").unwrap();
         drop(file);
         assert_eq!(fs::read_to_string(dir.path().join("f")).unwrap(), "old");
@@ -257,5 +260,42 @@ mod tests {
         assert_eq!(write(dir.path(), "/d/", "").unwrap_err().kind(), ErrorKind::IsDirectory);
         assert_eq!(write(dir.path(), "/fifo", "").unwrap_err().kind(), ErrorKind::Unsupported);
         assert_eq!(write(dir.path(), "/fifo/x", "").unwrap_err().kind(), ErrorKind::NotDirectory);
+    }
+
+    #[test]
+    fn a_time_that_is_asked_for_is_given_to_the_nanosecond() {
+        let dir = tempfile::tempdir().unwrap();
+        let time = UNIX_EPOCH + Duration::new(981_173_106, 123_456_789);
+        let asked = FileAttributes { mode: None, modified: Some(time) };
+        let mut file = Replacement::begin(&root(dir.path()), "/f".as_ref(), asked).unwrap();
+        file.append(b"x").unwrap();
+        file.commit().unwrap();
+        assert_eq!(fs::metadata(dir.path().join("f")).unwrap().modified().unwrap(), time);
+    }
+
+    #[test]
+    fn zeros_become_holes_whatever_the_pieces_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut whole = vec![0; 40 * BLOCK];
+        whole[5 * BLOCK + 1] = 1;
+        whole[6 * BLOCK - 1] = 2;
+        for piece in [1000, BLOCK, BLOCK + 1, 30 * BLOCK + 17] {
+            let mut file = begin(dir.path(), "/f", None).unwrap();
+            whole.chunks(piece).for_each(|piece| file.append(piece).unwrap());
+            file.commit().unwrap();
+            assert!(fs::read(dir.path().join("f")).unwrap() == whole, "pieces of {piece}");
+            let used = fs::metadata(dir.path().join("f")).unwrap().blocks() * 512;
+            assert!(used <= 4 * BLOCK as u64, "pieces of {piece}: {used} bytes on disk");
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_any_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = OsStr::from_bytes(b"caf\xe9\n");
+        let file =
+            Replacement::begin(&root(dir.path()), &Path::new("/d").join(name), FileAttributes::default());
+        file.unwrap().commit().unwrap();
+        assert!(dir.path().join("d").join(name).is_file());
     }
 }

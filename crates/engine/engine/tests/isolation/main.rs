@@ -18,7 +18,7 @@ mod network;
 mod support;
 mod volumes;
 
-use openlattice_engine::{SandboxId, SandboxInfo, SandboxSpec, TerminalSize};
+use openlattice_engine::{FileAttributes, SandboxId, SandboxInfo, SandboxSpec, TerminalSize};
 use support::{Outcome, Store, command, outcome};
 
 /// What the attacker reports: attempts and results.
@@ -70,7 +70,7 @@ impl Target {
         let files = self.store.engine.files(self.id());
         if files.stat("/tmp/attacker").await.is_err() {
             let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-            files.write("/tmp/attacker", program.into(), None).await.unwrap();
+            files.write("/tmp/attacker", program.into(), FileAttributes::default()).await.unwrap();
             self.sh("chmod 755 /tmp/attacker").await.ok();
         }
     }

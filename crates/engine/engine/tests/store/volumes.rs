@@ -2,8 +2,8 @@
 
 use crate::support::{Store, names};
 use openlattice_engine::{
-    ErrorKind, FileKind, GcSpec, SandboxFilter, SandboxInfo, SandboxSpec, SnapshotSpec, VolumeId, VolumeInfo,
-    VolumeMount, VolumeSpec,
+    ErrorKind, FileAttributes, FileKind, GcSpec, SandboxFilter, SandboxInfo, SandboxSpec, SnapshotSpec,
+    VolumeId, VolumeInfo, VolumeMount, VolumeSpec,
 };
 use std::os::unix::fs::MetadataExt;
 
@@ -73,7 +73,7 @@ async fn a_read_only_volume_refuses_writes() {
     assert_eq!(store.sh(&writer.id, "cat /data/file; ls /data").await.ok(), "1\nfile\n");
     let files = store.engine.files(&reader.id);
     assert_eq!(files.read("/data/file").await.unwrap(), "1\n");
-    let refused = files.write("/data/y", "2".into(), None).await.unwrap_err();
+    let refused = files.write("/data/y", "2".into(), FileAttributes::default()).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "{refused:?}");
     store.close().await;
 }
@@ -97,7 +97,7 @@ async fn the_file_tools_see_volumes_as_processes_do() {
     let volume = volume(&store, "v").await;
     let info = sandbox(&store, &[mount(&volume, "/data")]).await;
     let files = store.engine.files(&info.id);
-    files.write("/data/a/b/file", "from outside".into(), None).await.unwrap();
+    files.write("/data/a/b/file", "from outside".into(), FileAttributes::default()).await.unwrap();
     assert_eq!(
         store.sh(&info.id, "cd /data/a/b; cat file; stat -c %u:%g:%a file .").await.ok(),
         "from outside0:0:644\n0:0:755\n"
@@ -106,7 +106,7 @@ async fn the_file_tools_see_volumes_as_processes_do() {
     assert_eq!(files.read("/data/c/b/file").await.unwrap(), "from outside");
     let kinds: Vec<_> = files.list("/data").await.unwrap().into_iter().map(|f| (f.name, f.kind)).collect();
     let expected = [("c", FileKind::Directory), ("fifo", FileKind::Other), ("link", FileKind::Symlink)];
-    assert_eq!(kinds, expected.map(|(name, kind)| (name.to_owned(), kind)));
+    assert_eq!(kinds, expected.map(|(name, kind)| (name.into(), kind)));
     assert_eq!(files.read("/data/fifo").await.unwrap_err().kind(), ErrorKind::Unsupported);
     files.remove("/data/c", true).await.unwrap();
     assert_eq!(store.sh(&info.id, "ls /data").await.ok(), "fifo\nlink\n");

@@ -1,7 +1,7 @@
 //! Following changes of a sandbox's files, from outside.
 
 use crate::support::Store;
-use openlattice_engine::{ErrorKind, FileEvent, FileEventKind, FileWatch, WatchSpec};
+use openlattice_engine::{ErrorKind, FileAttributes, FileEvent, FileEventKind, FileWatch, WatchSpec};
 use std::time::Duration;
 
 fn changes(recursive: bool) -> WatchSpec {
@@ -38,8 +38,8 @@ async fn m27_changes_made_inside_and_outside_come_in_order() {
         .sh(&id, "cd /srv/w; : > a; echo x >> a; mv a b; rm b; mkdir -p sub; : > sub/unseen; mv sub ..")
         .await
         .ok();
-    files.write("/srv/w/outside", "1".into(), None).await.unwrap();
-    files.write("/srv/w/outside", "2".into(), None).await.unwrap();
+    files.write("/srv/w/outside", "1".into(), FileAttributes::default()).await.unwrap();
+    files.write("/srv/w/outside", "2".into(), FileAttributes::default()).await.unwrap();
     files.mkdir("/srv/w/end", false).await.unwrap();
     use FileEventKind::{Create, Modify, Remove, Rename, RenameFrom};
     let expected = [
@@ -89,11 +89,11 @@ async fn m27_a_file_is_watched_through_being_replaced() {
     let Some(store) = Store::open().await else { return };
     let id = store.sandbox().await.id;
     let files = store.engine.files(&id);
-    files.write("/srv/f", "1".into(), None).await.unwrap();
+    files.write("/srv/f", "1".into(), FileAttributes::default()).await.unwrap();
     store.sh(&id, "ln -s srv/f /link").await.ok();
     let mut watch = files.watch("/link", changes(false)).await.unwrap();
     store.sh(&id, ": > /srv/other; mv /srv/other /srv/f").await.ok();
-    files.write("/srv/f", "2".into(), None).await.unwrap();
+    files.write("/srv/f", "2".into(), FileAttributes::default()).await.unwrap();
     let first = watch.next().await.unwrap().unwrap();
     let second = watch.next().await.unwrap().unwrap();
     assert_eq!((first.kind, first.paths), (FileEventKind::RenameTo, vec!["/srv/f".to_owned()]));

@@ -35,6 +35,8 @@ fn kind(tool: &Tool<'_>, word: &str) -> ErrorKind {
         ("DirectoryNotEmpty", _) => ErrorKind::DirectoryNotEmpty,
         ("FileTooLarge", _) => ErrorKind::FileTooLarge,
         ("NotSupported", _) => ErrorKind::Unsupported,
+        ("InvalidArgument", _) => ErrorKind::InvalidArgument,
+        ("ResourceExhausted", _) => ErrorKind::ResourceExhausted,
         _ => ErrorKind::Internal,
     }
 }
@@ -58,6 +60,8 @@ mod tests {
         assert_eq!(report(&write, "AlreadyExists").kind(), ErrorKind::NotADirectory);
         assert_eq!(report(&list, "IsFile").kind(), ErrorKind::NotADirectory);
         assert_eq!(report(&mkdir, "PathAlreadyExists").kind(), ErrorKind::AlreadyExists);
+        assert_eq!(report(&write, "ResourceExhausted").kind(), ErrorKind::ResourceExhausted);
+        assert_eq!(report(&write, "InvalidArgument").kind(), ErrorKind::InvalidArgument);
         assert_eq!(report(&read, "Novel").kind(), ErrorKind::Internal);
     }
 

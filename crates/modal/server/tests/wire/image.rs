@@ -1,7 +1,7 @@
 //! Images of registries, and builds: logs, failures, repetition, and servers that go away.
 
 use crate::fixture::{Control, Running, Scene, Store, build};
-use openlattice_engine::{Engine, EngineConfig, SandboxFilter};
+use openlattice_engine::{Engine, EngineConfig, FileAttributes, SandboxFilter};
 use openlattice_images::testing::{
     host_programs,
     registry::{Access, PASSWORD, Registry, USERNAME},
@@ -151,7 +151,11 @@ async fn go(store: &Store) {
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     };
-    engine.files(&sandboxes[0].id).write("/srv/go", Vec::new().into(), None).await.unwrap();
+    engine
+        .files(&sandboxes[0].id)
+        .write("/srv/go", Vec::new().into(), FileAttributes::default())
+        .await
+        .unwrap();
 }
 
 async fn secret(control: &mut Control, values: &[(&str, &str)]) -> String {

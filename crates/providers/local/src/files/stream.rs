@@ -1,5 +1,6 @@
 //! Content by pieces, and watches.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use openlattice::{
@@ -9,7 +10,7 @@ use openlattice::{
 use openlattice_engine as engine;
 use tokio::sync::mpsc;
 
-use super::LocalFiles;
+use super::{LocalFiles, attributes};
 use crate::error::Attempt;
 
 /// Pieces of content that wait to be written.
@@ -22,7 +23,7 @@ struct Of<T> {
     files: LocalFiles,
     attempt: Attempt,
     id: SandboxId,
-    path: String,
+    path: PathBuf,
 }
 
 impl<T> Of<T> {
@@ -34,7 +35,7 @@ impl<T> Of<T> {
 pub(super) async fn read(
     files: &LocalFiles,
     id: &SandboxId,
-    path: &str,
+    path: &Path,
     offset: u64,
 ) -> Result<Box<dyn FileContent>> {
     let attempt = Attempt("read");
@@ -58,16 +59,17 @@ impl FileContent for Of<engine::FileReader> {
 pub(super) async fn write(
     files: &LocalFiles,
     id: &SandboxId,
-    path: &str,
+    path: &Path,
     mut content: Box<dyn FileContent>,
     options: WriteOptions,
 ) -> Result<()> {
     let attempt = Attempt("write");
-    let WriteOptions { mode } = options;
     let engine_files = files.of(attempt, id, path)?;
     let (sender, pieces) = mpsc::channel(PIECES);
-    let (written, handed) =
-        tokio::join!(engine_files.write_from(path, pieces, mode), hand_over(&mut *content, sender));
+    let (written, handed) = tokio::join!(
+        engine_files.write_from(path, pieces, attributes(options)),
+        hand_over(&mut *content, sender)
+    );
     // What the content itself says is the better reason.
     handed?;
     match written {
@@ -93,7 +95,7 @@ async fn hand_over(content: &mut dyn FileContent, sender: mpsc::Sender<Bytes>) -
 pub(super) async fn watch(
     files: &LocalFiles,
     id: &SandboxId,
-    path: &str,
+    path: &Path,
     options: WatchOptions,
 ) -> Result<Box<dyn FileWatch>> {
     let attempt = Attempt("watch");

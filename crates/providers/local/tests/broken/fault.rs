@@ -85,6 +85,8 @@ pub(crate) enum Fault {
     CompletesWhatFailed,
     /// Modes are not looked at.
     IgnoresModes,
+    /// Times are not looked at.
+    IgnoresTimes,
     /// A link becomes a file.
     ResolvesLinks,
     /// Removals are not told.
@@ -112,7 +114,7 @@ pub(crate) enum Notice {
 pub(crate) type Breach = (Fault, &'static str, &'static str, Notice);
 
 /// Every fault.
-pub(crate) const BREACHES: [Breach; 47] = [
+pub(crate) const BREACHES: [Breach; 48] = [
     (JoinsArguments, "G1", "g1_", Notice::Sees),
     (ReplacesBytes, "G2", "g2_output_is_bytes", Notice::Sees),
     (IgnoresOffset, "G2", "g2_reading_goes_on", Notice::Sees),
@@ -154,6 +156,7 @@ pub(crate) const BREACHES: [Breach; 47] = [
     (ShowsWhatIsNotComplete, "G9", "m27_a_stream_that_is_dropped", Notice::Sees),
     (CompletesWhatFailed, "G3", "m27_a_stream_that_fails", Notice::Sees),
     (IgnoresModes, "G6", "m27_modes_", Notice::Sees),
+    (IgnoresTimes, "G6", "m27_times_", Notice::Sees),
     (ResolvesLinks, "G6", "m27_links_are_made", Notice::Sees),
     (HidesRemovals, "G2", "m27_changes_are_told", Notice::Sees),
     (WatchesOneLevel, "G6", "m27_new_directories", Notice::Sees),

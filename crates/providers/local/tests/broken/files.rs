@@ -1,10 +1,11 @@
 //! Files around good ones, broken in one chosen way.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use openlattice::{
-    Bytes, FileContent, FileEvent, FileEventKind, FileInfo, FileWatch, Files, ListOptions, Result, SandboxId,
-    WatchOptions, WriteOptions, async_trait,
+    Bytes, FileContent, FileEvent, FileEventKind, FileInfo, FileTime, FileWatch, Files, ListOptions, Result,
+    SandboxId, WatchOptions, WriteOptions, async_trait,
 };
 
 use crate::fault::Fault;
@@ -56,7 +57,7 @@ impl FileContent for BrokenContent {
 struct Reopened {
     inner: Arc<dyn Files>,
     id: SandboxId,
-    path: String,
+    path: PathBuf,
     offset: u64,
 }
 
@@ -91,18 +92,21 @@ impl FileWatch for BrokenWatch {
 
 #[async_trait]
 impl Files for BrokenFiles {
-    async fn read(&self, id: &SandboxId, path: &str) -> Result<Bytes> {
+    async fn read(&self, id: &SandboxId, path: &Path) -> Result<Bytes> {
         self.inner.read(id, path).await
     }
 
-    async fn write(&self, id: &SandboxId, path: &str, data: Bytes, mut options: WriteOptions) -> Result<()> {
+    async fn write(&self, id: &SandboxId, path: &Path, data: Bytes, mut options: WriteOptions) -> Result<()> {
         if self.fault == Fault::IgnoresModes {
             options.mode = None;
+        }
+        if self.fault == Fault::IgnoresTimes {
+            options.modified_at = None;
         }
         self.inner.write(id, path, data, options).await
     }
 
-    async fn read_stream(&self, id: &SandboxId, path: &str, offset: u64) -> Result<Box<dyn FileContent>> {
+    async fn read_stream(&self, id: &SandboxId, path: &Path, offset: u64) -> Result<Box<dyn FileContent>> {
         let offset = if self.fault == Fault::IgnoresFileOffset { 0 } else { offset };
         let content = self.inner.read_stream(id, path, offset).await?;
         if self.fault == Fault::MixesVersions {
@@ -115,7 +119,7 @@ impl Files for BrokenFiles {
     async fn write_stream(
         &self,
         id: &SandboxId,
-        path: &str,
+        path: &Path,
         mut content: Box<dyn FileContent>,
         options: WriteOptions,
     ) -> Result<()> {
@@ -135,7 +139,7 @@ impl Files for BrokenFiles {
     async fn watch(
         &self,
         id: &SandboxId,
-        path: &str,
+        path: &Path,
         mut options: WatchOptions,
     ) -> Result<Box<dyn FileWatch>> {
         match self.fault {
@@ -149,30 +153,45 @@ impl Files for BrokenFiles {
         Ok(Box::new(BrokenWatch { inner, fault: self.fault }))
     }
 
-    async fn symlink(&self, id: &SandboxId, path: &str, target: &str) -> Result<()> {
+    async fn symlink(&self, id: &SandboxId, path: &Path, target: &Path) -> Result<()> {
         if self.fault == Fault::ResolvesLinks {
-            return self.inner.write(id, path, target.to_owned().into(), WriteOptions::default()).await;
+            return self
+                .inner
+                .write(
+                    id,
+                    path,
+                    target.as_os_str().as_encoded_bytes().to_vec().into(),
+                    WriteOptions::default(),
+                )
+                .await;
         }
         self.inner.symlink(id, path, target).await
     }
 
-    async fn set_mode(&self, id: &SandboxId, path: &str, mode: u32) -> Result<()> {
+    async fn set_mode(&self, id: &SandboxId, path: &Path, mode: u32) -> Result<()> {
         self.inner.set_mode(id, path, mode).await
     }
 
-    async fn list(&self, id: &SandboxId, path: &str, options: ListOptions) -> Result<Vec<FileInfo>> {
+    async fn set_modified(&self, id: &SandboxId, path: &Path, modified_at: FileTime) -> Result<()> {
+        if self.fault == Fault::IgnoresTimes {
+            return Ok(());
+        }
+        self.inner.set_modified(id, path, modified_at).await
+    }
+
+    async fn list(&self, id: &SandboxId, path: &Path, options: ListOptions) -> Result<Vec<FileInfo>> {
         self.inner.list(id, path, options).await
     }
 
-    async fn stat(&self, id: &SandboxId, path: &str) -> Result<FileInfo> {
+    async fn stat(&self, id: &SandboxId, path: &Path) -> Result<FileInfo> {
         self.inner.stat(id, path).await
     }
 
-    async fn mkdir(&self, id: &SandboxId, path: &str, parents: bool) -> Result<()> {
+    async fn mkdir(&self, id: &SandboxId, path: &Path, parents: bool) -> Result<()> {
         self.inner.mkdir(id, path, parents).await
     }
 
-    async fn remove(&self, id: &SandboxId, path: &str, recursive: bool) -> Result<()> {
+    async fn remove(&self, id: &SandboxId, path: &Path, recursive: bool) -> Result<()> {
         self.inner.remove(id, path, recursive).await
     }
 }

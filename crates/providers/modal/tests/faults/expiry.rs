@@ -99,8 +99,10 @@ async fn round(
     }
     ensure(heard == word, || format!("round {round} gave {heard:?}"))?;
     let files = provider.extensions().get::<dyn Files>().expect("files are offered");
-    files.write(id, "/tmp/round", word.clone(), WriteOptions::default()).await?;
-    ensure(files.read(id, "/tmp/round").await? == word, || format!("round {round} left another file"))?;
+    files.write(id, "/tmp/round".as_ref(), word.clone(), WriteOptions::default()).await?;
+    ensure(files.read(id, "/tmp/round".as_ref()).await? == word, || {
+        format!("round {round} left another file")
+    })?;
     let state = provider.inspect(id).await?.state;
     ensure(state == SandboxState::Running, || format!("it is {state:?}"))
 }

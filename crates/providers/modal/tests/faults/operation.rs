@@ -140,13 +140,15 @@ impl Operation {
             Self::Feed => provider.attach(node, &scene.open).await?.write_stdin(0, WORD).await?,
             Self::EndInput => provider.attach(node, &scene.open).await?.close_stdin().await?,
             Self::WriteFile => write(provider, node, &format!("/tmp/{case}")).await?,
-            Self::MakeFolder => files(provider).mkdir(node, &format!("/tmp/{case}"), true).await?,
-            Self::RemoveFile => files(provider).remove(node, EXTRA, true).await?,
-            Self::StatFile => drop(files(provider).stat(node, FILE).await?),
+            Self::MakeFolder => files(provider).mkdir(node, format!("/tmp/{case}").as_ref(), true).await?,
+            Self::RemoveFile => files(provider).remove(node, EXTRA.as_ref(), true).await?,
+            Self::StatFile => drop(files(provider).stat(node, FILE.as_ref()).await?),
             Self::Poll => drop(provider.attach(node, &scene.ended).await?.poll().await?),
             Self::InputStatus => drop(provider.attach(node, &scene.open).await?.stdin_status().await?),
-            Self::ReadFile => drop(files(provider).read(node, FILE).await?),
-            Self::ListFiles => drop(files(provider).list(node, "/tmp", ListOptions::default()).await?),
+            Self::ReadFile => drop(files(provider).read(node, FILE.as_ref()).await?),
+            Self::ListFiles => {
+                drop(files(provider).list(node, "/tmp".as_ref(), ListOptions::default()).await?)
+            }
             Self::Inspect => drop(provider.inspect(node).await?),
             Self::List => drop(provider.list(ListFilter::default()).await?),
             Self::Gc => drop(provider.gc().await?),
@@ -169,7 +171,10 @@ impl Operation {
             Self::EndInput => at_its_end(provider, scene).await?,
             Self::WriteFile => written(provider, &scene.node, case).await?,
             Self::MakeFolder => {
-                files(provider).mkdir(&scene.node, &format!("/tmp/{case}"), true).await.map_err(text)?;
+                files(provider)
+                    .mkdir(&scene.node, format!("/tmp/{case}").as_ref(), true)
+                    .await
+                    .map_err(text)?;
             }
             // Removed or not, it is there again for the next case.
             Self::RemoveFile => write(provider, &scene.node, EXTRA).await.map_err(text)?,
@@ -210,11 +215,11 @@ async fn at_its_end(provider: &dyn ComputeProvider, scene: &Scene) -> Result<()>
 async fn written(provider: &dyn ComputeProvider, node: &SandboxId, case: &str) -> Result<()> {
     let path = format!("/tmp/{case}");
     write(provider, node, &path).await.map_err(text)?;
-    same("the file", &files(provider).read(node, &path).await.map_err(text)?, &WORD)
+    same("the file", &files(provider).read(node, path.as_ref()).await.map_err(text)?, &WORD)
 }
 
 async fn write(provider: &dyn ComputeProvider, node: &SandboxId, path: &str) -> openlattice::Result<()> {
-    files(provider).write(node, path, WORD, WriteOptions::default()).await
+    files(provider).write(node, path.as_ref(), WORD, WriteOptions::default()).await
 }
 
 fn files(provider: &dyn ComputeProvider) -> Arc<dyn Files> {

@@ -166,11 +166,12 @@ async fn output(session: &dyn ExecSession, stream: OutputStream, caller: &mut Ca
 async fn files(provider: &ModalProvider, id: &SandboxId, caller: &mut Caller) -> Result<()> {
     let files = provider.extensions().get::<dyn Files>().expect("files are offered");
     let content = input();
-    let write = async || files.write(id, "/tmp/a/file", content.clone(), WriteOptions::default()).await;
+    let write =
+        async || files.write(id, "/tmp/a/file".as_ref(), content.clone(), WriteOptions::default()).await;
     caller.insist("write file", write).await?;
-    let read = caller.insist("read file", async || files.read(id, "/tmp/a/file").await).await?;
+    let read = caller.insist("read file", async || files.read(id, "/tmp/a/file".as_ref()).await).await?;
     ensure(read == content, || format!("{} bytes came back of {}", read.len(), content.len()))?;
-    let ran = caller.insist("read file", async || files.read(id, "/tmp/ran").await).await?;
+    let ran = caller.insist("read file", async || files.read(id, "/tmp/ran".as_ref()).await).await?;
     ensure(ran == "ran\n", || format!("the command left {ran:?}"))
 }
 

@@ -22,7 +22,7 @@ async fn m27_a_directory_that_holds_itself_is_listed_to_a_depth() {
     let provider = provider(&fake);
     let made = provider.provision(ProvisionSpec::new("host")).await.unwrap();
     let files = provider.extensions().get::<dyn Files>().unwrap();
-    let found = files.list(&made.id, "/", ListOptions { recursive: true }).await.unwrap();
+    let found = files.list(&made.id, "/".as_ref(), ListOptions { recursive: true }).await.unwrap();
     assert_eq!(found.len(), 257);
     assert_eq!(found[2].path, "/d/d/d");
     let shown = serde_json::to_string(&found[0]).unwrap();
@@ -47,8 +47,8 @@ async fn m27_a_directory_that_vanishes_midway_does_not_fail_the_list() {
     let provider = provider(&fake);
     let made = provider.provision(ProvisionSpec::new("host")).await.unwrap();
     let files = provider.extensions().get::<dyn Files>().unwrap();
-    let found = files.list(&made.id, "/top", ListOptions { recursive: true }).await.unwrap();
+    let found = files.list(&made.id, "/top".as_ref(), ListOptions { recursive: true }).await.unwrap();
     let paths: Vec<_> = found.iter().map(|entry| entry.path.as_str()).collect();
     assert_eq!(paths, ["/top/gone", "/top/kept", "/top/kept/below"]);
-    assert!(files.list(&made.id, "/top/gone", ListOptions { recursive: true }).await.is_err());
+    assert!(files.list(&made.id, "/top/gone".as_ref(), ListOptions { recursive: true }).await.is_err());
 }

@@ -4,7 +4,7 @@ use super::{
     Below, FileEvent, FileEventKind, WatchSpec,
     walk::{Found, Walked},
 };
-use crate::{files::write::is_hidden, watch::Change};
+use crate::{files::hidden::is_hidden, watch::Change};
 use rustix::fs::inotify::ReadFlags;
 use std::{
     collections::{HashMap, HashSet, VecDeque},

@@ -13,7 +13,9 @@ use crate::{
     state::BuiltImage,
 };
 use bytes::Bytes;
-use openlattice_engine::{Error, ErrorKind, ExecSpec, FileKind, ImageInfo, PullSpec, RegistryCredentials};
+use openlattice_engine::{
+    Error, ErrorKind, ExecSpec, FileAttributes, FileKind, ImageInfo, PullSpec, RegistryCredentials,
+};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -197,7 +199,10 @@ impl Work<'_> {
             let name = source.rsplit('/').next().unwrap_or(source);
             let path =
                 if folder { format!("{}/{name}", target.trim_end_matches('/')) } else { target.to_owned() };
-            files.write(&path, Bytes::from(content), None).await.map_err(|error| words(&error))?;
+            files
+                .write(&path, Bytes::from(content), FileAttributes::default())
+                .await
+                .map_err(|error| words(&error))?;
         }
         Ok(())
     }

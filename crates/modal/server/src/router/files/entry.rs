@@ -72,15 +72,15 @@ impl Entry {
             permissions: permissions(letter, stat.mode),
             owner: name(&names.users, stat.uid),
             group: name(&names.groups, stat.gid),
-            modified_time: stat
-                .modified
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .map_or(0.0, |since| since.as_secs_f64()),
-            name: stat.name,
-            path: stat.path,
+            modified_time: match stat.modified.duration_since(SystemTime::UNIX_EPOCH) {
+                Ok(since) => since.as_secs_f64(),
+                Err(before) => -before.duration().as_secs_f64(),
+            },
+            name: stat.name.to_string_lossy().into_owned(),
+            path: stat.path.to_string_lossy().into_owned(),
             size: stat.size,
             mode: stat.mode,
-            symlink_target: stat.symlink_target,
+            symlink_target: stat.symlink_target.map(|target| target.to_string_lossy().into_owned()),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     watch,
 };
 use bytes::Bytes;
-use openlattice_engine::{Error, FileKind, Files, OutputStream};
+use openlattice_engine::{Error, FileAttributes, FileKind, Files, OutputStream};
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -107,7 +107,10 @@ async fn write(files: &Files, path: &str, chunks: mpsc::Receiver<Bytes>) -> Resu
     if files.stat(path).await.is_ok_and(|stat| stat.kind == FileKind::Directory) {
         return Err(Failure::new("IsDirectory", "is a directory"));
     }
-    files.write_from(path, chunks, None).await.map_err(|error| Failure::engine(&error, false))
+    files
+        .write_from(path, chunks, FileAttributes::default())
+        .await
+        .map_err(|error| Failure::engine(&error, false))
 }
 
 #[cfg(test)]
