@@ -159,3 +159,40 @@ fn a_listing_waits_for_a_slow_reader_too() {
     let json = rest.trim_start_matches('.');
     serde_json::from_str::<serde_json::Value>(json).unwrap();
 }
+
+#[test]
+fn lost_output_is_exit_code_125_and_says_how_much_and_why() {
+    let Some(store) = Store::new("full disk") else { return };
+    let (full, result) = (store.path("full"), store.path("result"));
+    std::fs::create_dir(&full).unwrap();
+    // In a mount namespace of its own, which takes the small disk with it.
+    let script = "mount -t tmpfs -o size=40m none \"$1\" || exit 99
+        LATTICE_STATE_DIR=$1/store exec \"$0\" run --result \"$2\" -- head -c 100M /dev/zero";
+    let mut shell = std::process::Command::new("unshare");
+    shell.args(["--mount", "sh", "-c", script]).arg(store.lattice().get_program()).args([&full, &result]);
+    let output = shell.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(99) {
+        return println!("skip: a small file system cannot be mounted here: {said}");
+    }
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    let (kept, whole) = (output.stdout.len(), 100 << 20);
+    let expected = format!("{} bytes from byte {kept} on were dropped: the disk was full", whole - kept);
+    assert!(said.contains(&format!("standard output: {expected}")), "{said}");
+    let report: serde_json::Value = serde_json::from_str(&text(&result)).unwrap();
+    assert_eq!((&report["exitCode"], &report["stdoutDroppedFrom"]), (&125.into(), &kept.into()));
+}
+
+#[test]
+fn a_reader_killed_midway_holds_nobody_up() {
+    let Some(store) = Store::new("killed reader") else { return };
+    let id = store.ok(&["create"]);
+    let script = "echo ready; head -c 100M /dev/zero; echo >/tmp/written; sleep 600";
+    let mut reader = store.start(&["exec", &id, "--", "sh", "-c", script]);
+    assert_eq!(reader.line(), "ready");
+    // It does not read on, so the command is held up until the reader is gone.
+    reader.kill();
+    let waits = "until [ -e /tmp/written ]; do sleep 0.02; done";
+    assert_eq!(store.run(&["exec", &id, "--", "sh", "-c", waits]).code(), 0);
+    store.ok(&["rm", &id]);
+}

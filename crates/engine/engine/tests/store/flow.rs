@@ -61,6 +61,10 @@ async fn rest(reader: &mut OutputReader) -> Vec<u8> {
     read
 }
 
+fn at(offset: u64) -> usize {
+    usize::try_from(offset).unwrap()
+}
+
 /// Waits until the spool has this length.
 async fn grown_to(path: &Path, length: u64) {
     while fs::metadata(path).map_or(0, |file| file.len()) < length {
@@ -90,7 +94,7 @@ async fn g2_a_reader_that_keeps_up_loses_nothing_and_the_disk_stays_bounded() {
     let first = message.split("still there is ").nth(1).unwrap().split(',').next().unwrap();
     let first: u64 = first.parse().unwrap();
     assert!((1..=LENGTH - WINDOW).contains(&first), "{gone}");
-    assert!(rest(&mut reader(&engine, &id, &exec, first).await).await == whole()[first as usize..]);
+    assert!(rest(&mut reader(&engine, &id, &exec, first).await).await == whole()[at(first)..]);
     let refused = engine.output(&id, &exec, OutputStream::Stdout, first - 1).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::OutOfRange);
     store.close().await;
@@ -136,7 +140,7 @@ async fn g2_reading_resumes_within_the_window_and_goes_on_when_another_reader_is
     let again = first.offset() - WINDOW / 2;
     drop(first);
     let resumed = rest(&mut reader(&engine, &id, &exec, again).await).await;
-    assert!(resumed == whole()[again as usize..], "{} bytes from {again} on", resumed.len());
+    assert!(resumed == whole()[at(again)..], "{} bytes from {again} on", resumed.len());
     store.close().await;
 }
 
@@ -153,7 +157,7 @@ async fn g2_without_a_reader_what_is_past_the_quota_is_dropped_and_told() {
     assert_eq!(state.dropped(OutputStream::Stdout), Some((LENGTH - length, DropReason::Quota)));
     assert_eq!(state.dropped(OutputStream::Stderr), None);
     assert!(on_disk(&path) <= QUOTA + 4096, "{} bytes on disk", on_disk(&path));
-    assert_eq!(text(&engine, &id, &exec, OutputStream::Stdout).await.as_bytes(), &whole()[..length as usize]);
+    assert_eq!(text(&engine, &id, &exec, OutputStream::Stdout).await.as_bytes(), &whole()[..at(length)]);
     store.close().await;
 }
 
@@ -247,7 +251,7 @@ async fn input_that_waits_for_a_command_ends_with_it_and_after_a_while_below_the
     // One that closes its input says so to who waits, and more at once than the quota is refused.
     spec.argv = vec!["sh".into(), "-c".into(), "sleep 0.1; exec 0<&-; sleep 600".into()];
     let exec = engine.exec(&id, spec).await.unwrap();
-    let most = vec![7; QUOTA as usize];
+    let most = vec![7; at(QUOTA)];
     engine.write_stdin(&id, &exec, 0, &most, false).await.unwrap();
     let refused = engine.write_stdin(&id, &exec, QUOTA, &piece, false).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::FailedPrecondition, "{refused}");
