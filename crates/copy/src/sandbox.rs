@@ -29,7 +29,8 @@ pub(crate) fn files_of<P: ComputeProvider + ?Sized>(node: &Node<P>) -> Result<No
 /// Those of [`Files::stat`](openlattice::Files::stat): `NotFound` with subject `Path` for a link to nothing; `InvalidArgument` for
 /// links that go round.
 pub async fn stat_through_links(files: &NodeFiles, path: &Path) -> Result<(PathBuf, FileInfo)> {
-    let mut path = path.to_owned();
+    // Without dots and slashes at its end, which say no more than that links are followed.
+    let mut path: PathBuf = path.components().collect();
     for _ in 0..MAX_LINKS {
         let found = files.stat(&path).await?;
         let target = found.os_symlink_target();

@@ -129,7 +129,7 @@ fn finish(report: &CopyReport, json: bool) -> Result<()> {
 
 async fn pack_named(node: &Node, path: &Path, options: &CopyOptions) -> Result<CopyReport> {
     let name = if is_contents(path) { PathBuf::from(".") } else { own_name(path)? };
-    Ok(pack(node, path, name, stdout(), options).await?)
+    Ok(pack(node, path, name, output::Sink::Stdout, options).await?)
 }
 
 async fn out(node: &Node, path: &Path, local: &Path, options: &CopyOptions) -> Result<CopyReport> {

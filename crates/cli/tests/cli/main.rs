@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a case that cannot be set up fails its test")]
 
 mod cp;
+mod cp_rules;
 mod help;
 mod images;
 mod names;

@@ -110,10 +110,9 @@ fn link(file: &File, folder: &OwnedFd, name: &OsStr) -> Result<()> {
 fn create_locked(folder: &OwnedFd, name: &str) -> Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => return Err(Errno::EXIST),
-        // Without locks nobody takes it for left behind.
-        Ok(()) | Err(_) => {}
+    // Where there are no locks, nobody takes it for left behind either.
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        return Err(Errno::EXIST);
     }
     if is_still(folder, name, &file)? { Ok(file.into()) } else { Err(Errno::EXIST) }
 }

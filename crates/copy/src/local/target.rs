@@ -168,7 +168,6 @@ mod tests {
     }
 
     #[tokio::test]
-    #[expect(clippy::print_stdout, reason = "a test says what it skips")]
     async fn m27_a_device_is_written_into_and_stays() {
         let dir = tempfile::tempdir().unwrap();
         let null = dir.path().join("null");

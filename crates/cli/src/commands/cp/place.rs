@@ -57,8 +57,8 @@ pub(super) fn name_of(path: &Path) -> Option<&OsStr> {
 
 /// What is behind the last slash that is followed by something; a [`Path`] would drop a dot.
 fn last_part(path: &Path) -> Option<&OsStr> {
-    let parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
-    parts.filter(|part| !part.is_empty()).next_back().map(OsStr::from_bytes)
+    let mut parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
+    parts.rfind(|part| !part.is_empty()).map(OsStr::from_bytes)
 }
 
 #[cfg(test)]

@@ -59,8 +59,8 @@ fn describe_entry(folder: &OwnedFd, path: &Path, name: &CStr) -> Result<Option<F
 
 /// What is behind the last slash that is followed by something, such as the dot of `/.`.
 fn last_part(path: &Path) -> &OsStr {
-    let parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
-    OsStr::from_bytes(parts.filter(|part| !part.is_empty()).next_back().unwrap_or_default())
+    let mut parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
+    OsStr::from_bytes(parts.rfind(|part| !part.is_empty()).unwrap_or_default())
 }
 
 fn describe(name: &OsStr, path: &Path, stat: &Stat, target: Option<&CStr>) -> FileStat {

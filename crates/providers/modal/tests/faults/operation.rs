@@ -147,7 +147,7 @@ impl Operation {
             Self::InputStatus => drop(provider.attach(node, &scene.open).await?.stdin_status().await?),
             Self::ReadFile => drop(files(provider).read(node, FILE.as_ref()).await?),
             Self::ListFiles => {
-                drop(files(provider).list(node, "/tmp".as_ref(), ListOptions::default()).await?)
+                drop(files(provider).list(node, "/tmp".as_ref(), ListOptions::default()).await?);
             }
             Self::Inspect => drop(provider.inspect(node).await?),
             Self::List => drop(provider.list(ListFilter::default()).await?),
