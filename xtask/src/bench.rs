@@ -21,7 +21,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     }
 }
 
-/// Creation, exec and memory of the engine beside crun and a plain spawn, as it is shipped.
+/// The engine and whole processes of `lattice` beside crun, bubblewrap and a plain spawn, as they are shipped.
 fn engine(workspace: &Workspace, check: bool) -> Result<()> {
     if !clients::is_root() {
         return Err(Failure::new(
@@ -29,7 +29,17 @@ fn engine(workspace: &Workspace, check: bool) -> Result<()> {
         ));
     }
     clients::system_program("crun")?;
+    clients::bubblewrap()?;
+    program::run(workspace.cargo().args([
+        "build",
+        "--quiet",
+        "--profile",
+        "dist",
+        "--package",
+        "openlattice-cli",
+    ]))?;
     let mut cargo = workspace.cargo();
+    cargo.env("OPENLATTICE_BENCH_LATTICE", workspace.shipped("lattice"));
     cargo.args([
         "bench",
         "--quiet",

@@ -76,6 +76,11 @@ pub(crate) fn system_program(name: &str) -> Result<()> {
     if program::exists(name) { Ok(()) } else { install(&[name], &format!("{name} is missing")) }
 }
 
+/// Makes sure that `bwrap` is there, which its package calls by another name.
+pub(crate) fn bubblewrap() -> Result<()> {
+    if program::exists("bwrap") { Ok(()) } else { install(&["bubblewrap"], "bwrap is missing") }
+}
+
 /// Installs the registry that images are pulled from; without it the tests that need one say that they are skipped.
 pub(crate) fn registry() {
     if let Err(failure) = system_program("docker-registry") {

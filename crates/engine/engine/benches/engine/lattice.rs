@@ -65,6 +65,15 @@ impl<'a> Lattice<'a> {
         Ok([taken, created])
     }
 
+    /// Creates a sandbox, runs a program in it, and returns the time from the request for its end until nothing of it is left.
+    pub(crate) fn create_and_remove(&self, program: &str) -> Outcome<Duration> {
+        let id = self.create()?;
+        self.exec(&id, program)?;
+        let start = Instant::now();
+        self.remove(&id)?;
+        Ok(start.elapsed())
+    }
+
     /// Removes the folders of the sandboxes that [`Self::create_and_exec`] made.
     pub(crate) fn remove_all(&mut self) -> Outcome<()> {
         std::mem::take(&mut self.ended).iter().try_for_each(|id| self.remove(id))
