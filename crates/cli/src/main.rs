@@ -64,7 +64,7 @@ fn names_a_runner(arguments: impl Iterator<Item = String>) -> bool {
 fn run(arguments: Arguments) -> u8 {
     log::start(arguments.global.log.clone().unwrap_or_default());
     let runner = matches!(arguments.command, Command::Run(_) | Command::Exec(_));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = threads(&arguments).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return report(&Failure::from_io("start threads", error), runner),
@@ -76,6 +76,18 @@ fn run(arguments: Arguments) -> u8 {
         Ok(code) => code,
         Err(failure) => report(&failure, runner),
     }
+}
+
+/// Several threads where a server runs in this process; one elsewhere, which is there sooner.
+fn threads(arguments: &Arguments) -> tokio::runtime::Builder {
+    let serves =
+        matches!(arguments.command, Command::Serve(_)) || arguments.global.provider != providers::DEFAULT;
+    if !serves {
+        return tokio::runtime::Builder::new_current_thread();
+    }
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    threads.worker_threads(2);
+    threads
 }
 
 /// Says on standard error what failed and gives the exit code.

@@ -1,7 +1,8 @@
 //! `lattice rm`.
 
 use clap::Args;
-use openlattice::{ComputeProvider, ErrorKind};
+use openlattice::{ComputeProvider, ErrorKind, SandboxId};
+use openlattice_local::Removal;
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -9,7 +10,7 @@ use crate::{output, resolve};
 
 /// Stop and remove sandboxes
 ///
-/// Each word is printed once its sandbox has ended; one that had ended before is success. A failure does not keep the others
+/// Each word is printed once nothing is left of its sandbox: files, output and result. One that had ended before is success. A failure does not keep the others
 /// alive; a sandbox that does not exist is one (exit code 3).
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -46,5 +47,17 @@ impl Rm {
 
 async fn remove(provider: &dyn ComputeProvider, word: &str) -> Result<()> {
     let found = resolve::known(provider, word).await?;
-    Ok(provider.destroy(&found.id).await?)
+    remove_all(provider, &found.id).await
+}
+
+/// Ends a sandbox and removes all that the provider keeps of it: files, output and result.
+pub(super) async fn remove_all(provider: &dyn ComputeProvider, id: &SandboxId) -> Result<()> {
+    let Some(removal) = provider.extensions().get::<Removal>() else {
+        return Ok(provider.destroy(id).await?);
+    };
+    match removal.remove(id).await {
+        // Somebody else has removed it meanwhile.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => Ok(removed?),
+    }
 }

@@ -10,6 +10,7 @@ use openlattice::{
 };
 
 use super::report::Report;
+use super::rm::remove_all;
 use crate::context::Context;
 use crate::failure::Result;
 use crate::live::{self, Ending, Signals, Streams, StreamsArguments};
@@ -79,13 +80,13 @@ impl Run {
             Some(signal) => Ok(Ending::Interrupted(signal)),
             None => self.command(&*provider, &info.id, &mut signals, streams).await,
         };
-        match (outcome, provider.destroy(&info.id).await) {
+        match (outcome, remove_all(&*provider, &info.id).await) {
             (outcome, Ok(())) => outcome,
             (Err(failure), Err(left)) => {
                 output::complain(&failure.to_string());
-                Err(left.into())
+                Err(left)
             }
-            (Ok(_), Err(left)) => Err(left.into()),
+            (Ok(_), Err(left)) => Err(left),
         }
     }
 
