@@ -22,10 +22,14 @@ fn a_node_lives_from_create_to_rm() {
     assert_eq!(store.run(&["create", "--name", "first"]).code(), 4);
     assert_eq!(store.ok(&["rm", &id]), id);
     assert!(store.nodes(false).is_empty());
+    assert!(store.nodes(true).is_empty(), "nothing is left of it");
+    assert_eq!(store.run(&["inspect", &id]).code(), 3);
+    assert_eq!(store.run(&["exec", &id, "--", "true"]).code(), 125);
+    let id = store.ok(&["create"]);
+    store.ok(&["rm", "--provider", "modal", &id]);
     let info: serde_json::Value = serde_json::from_str(&store.ok(&["inspect", &id, "--json"])).unwrap();
     assert_eq!((&info["state"], &info["end"]["reason"]), (&"terminated".into(), &"destroyed".into()));
     assert_eq!(store.nodes(true).len(), 1);
-    assert_eq!(store.run(&["exec", &id, "--", "true"]).code(), 125);
 }
 
 #[test]
@@ -119,7 +123,7 @@ fn an_end_is_announced() {
         assert!(store.ok(&["inspect", &id]).contains("ends     2"));
         let (created, ends) = expiry(&id);
         assert!(ends.unwrap() > created);
-        store.ok(&["rm", &id]);
+        store.ok(&["rm", "--provider", "modal", &id]);
         assert_eq!(expiry(&id).1, None);
         assert!(!store.ok(&["inspect", &id]).contains("ends  "));
     }
