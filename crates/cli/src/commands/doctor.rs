@@ -1,6 +1,7 @@
 //! `lattice doctor`.
 
 mod host;
+mod store;
 mod trial;
 
 use std::path::Path;
@@ -17,12 +18,19 @@ use crate::output;
 ///
 /// Exits with 0 when sandboxes work here, with 1 when something that they need is missing. Of another machine's sandboxes, as those of
 /// Modal, only the test is made.
+///
+/// With --store it compares instead what the store says with what is there, and changes nothing: it exits with 0 when the store is
+/// clean, with 1 when something does not fit, which is named with its remedy.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  lattice doctor --json | jq '.[] | select(.status != \"ok\")'")]
+  lattice doctor --json | jq '.[] | select(.status != \"ok\")'
+  lattice doctor --store")]
 pub(crate) struct Doctor {
-    /// As a JSON list
+    /// Check the store instead of the machine
+    #[arg(long)]
+    store: bool,
+    /// As JSON: a list of what was looked at, or with --store what the store holds and what does not fit
     #[arg(long)]
     json: bool,
 }
@@ -60,6 +68,9 @@ impl Finding {
 
 impl Doctor {
     pub(crate) async fn run(self, context: &Context) -> Result<u8> {
+        if self.store {
+            return store::check(context, self.json).await;
+        }
         let mut findings = if context.is_here() { host::findings(&context.state_dir) } else { Vec::new() };
         findings.extend(trial::findings(context).await);
         if self.json {

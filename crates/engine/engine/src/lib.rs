@@ -9,6 +9,7 @@ mod protocol;
 
 mod agent;
 mod cgroup;
+mod check;
 mod clock;
 mod config;
 mod connect;
@@ -30,6 +31,7 @@ mod store;
 mod volume;
 mod watch;
 
+pub use check::{StoreFinding, StoreReport};
 pub use config::{EngineConfig, GcReport, GcSpec};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};

@@ -211,6 +211,13 @@ pub(crate) fn members(store: &str, sandbox: &str) -> Result<BTreeSet<u32>> {
     Ok(Place::of(store, sandbox)?.members())
 }
 
+/// Names of the sandboxes of a store that have a group in any hierarchy.
+pub(crate) fn sandboxes(store: &str) -> Result<BTreeSet<String>> {
+    let hierarchies = Hierarchies::of_host()?;
+    let groups = hierarchies.roots().into_iter().map(|root| root.join(TOP).join(store));
+    Ok(groups.flat_map(|group| tree::children(&group)).collect())
+}
+
 /// Stops every command of a sandbox and returns when all stand still. `Unsupported` without cgroup v2.
 pub(crate) fn freeze(store: &str, sandbox: &str) -> Result<()> {
     let place = Place::of(store, sandbox)?;

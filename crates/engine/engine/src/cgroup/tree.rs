@@ -75,12 +75,17 @@ pub(super) fn remove(group: &Path, limit: Instant) -> io::Result<bool> {
 pub(super) fn members(group: &Path) -> Vec<u32> {
     let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
     let mut members: Vec<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
-    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            members.extend(self::members(&entry.path()));
-        }
-    }
+    members.extend(children(group).iter().flat_map(|name| self::members(&group.join(name))));
     members
+}
+
+/// Names of the groups in a group. One that cannot be read has none.
+pub(super) fn children(group: &Path) -> Vec<String> {
+    let folders = fs::read_dir(group).into_iter().flatten().flatten();
+    folders
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 /// True when the group is gone, false when somebody is in it still.

@@ -43,6 +43,11 @@ pub(super) fn remove_unused(inner: &Inner) -> Result<u64> {
     Ok(bytes)
 }
 
+/// Whether a name in the folder of layers is of one that is not finished: no layer has such a name.
+pub(crate) fn is_temporary(name: &str) -> bool {
+    name.parse::<LayerId>().is_err()
+}
+
 pub(super) fn file_error(error: FileError) -> Error {
     let kind = Error::io("", std::io::Error::from(error.source.kind())).kind();
     Error::new(kind, "the layer store refuses").with_source(error)

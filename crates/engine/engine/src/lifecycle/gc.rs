@@ -4,6 +4,7 @@ use crate::{
     config::{GcReport, GcSpec},
     engine::Inner,
     error::Result,
+    id::SandboxId,
     image,
     lifecycle::{
         output,
@@ -14,7 +15,10 @@ use crate::{
     store::{Phase, SandboxRow},
     volume,
 };
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 /// How long the result of an ended sandbox stays known.
 const RESULTS: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -30,6 +34,7 @@ pub(crate) fn round(inner: &Inner, spec: &GcSpec) -> Result<GcReport> {
         }
     }
     free_ended(inner, &mut report)?;
+    report.bytes += discard_unknown(inner)?;
     inner.store.forget_ended(ago(RESULTS))?;
     inner.store.empty_trash()?;
     image::gc::collect(inner, &mut report)?;
@@ -71,6 +76,11 @@ fn free_ended(inner: &Inner, report: &mut GcReport) -> Result<()> {
     report.bytes += output::collect(inner)?;
     let old = ago(inner.config.output_retention);
     for row in inner.store.ended_before(SystemTime::now())?.into_iter().filter(|row| row.folder) {
+        if !inner.store.sandbox_dir(&row.info.id).exists() {
+            // A removal that was cut short after its first step.
+            inner.store.set_folder_gone(&row.info.id)?;
+            continue;
+        }
         let over = !row.keep_files && matches!(&row.info.state, SandboxState::Ended(end) if end.at <= old);
         report.bytes += if over { remove_folder(inner, &row.info.id)? } else { free_files(inner, &row)? };
         if over {
@@ -78,4 +88,14 @@ fn free_ended(inner: &Inner, report: &mut GcReport) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes folders that no row has: a host that went down may have lost a row that was written before its folder was made.
+fn discard_unknown(inner: &Inner) -> Result<u64> {
+    // Listed before the rows are read: a folder's row comes before it.
+    let folders = inner.store.sandbox_folders()?;
+    let rows = inner.store.with_folder()?;
+    let known: BTreeSet<&str> = rows.iter().map(|row| row.info.id.as_str()).collect();
+    let unknown = folders.iter().filter(|name| !known.contains(name.as_str()));
+    unknown.filter_map(|name| SandboxId::parse(name).ok()).map(|id| inner.store.discard_unknown(&id)).sum()
 }

@@ -70,6 +70,11 @@ impl Store {
         &self.id
     }
 
+    /// The store's folder, absolute.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Folder of the layers.
     pub(crate) fn layers_dir(&self) -> PathBuf {
         self.dir.join("layers")
@@ -78,6 +83,11 @@ impl Store {
     /// Folder of a sandbox, whether it exists or not.
     pub(crate) fn sandbox_dir(&self, id: &SandboxId) -> PathBuf {
         self.dir.join("sandboxes").join(id.as_str())
+    }
+
+    /// Names of the sandboxes that have a folder.
+    pub(crate) fn sandbox_folders(&self) -> Result<Vec<String>> {
+        names(&self.dir.join("sandboxes"))
     }
 
     /// Folder of a volume, whether it exists or not.
@@ -148,6 +158,15 @@ fn db_error(error: rusqlite::Error) -> Error {
         _ => ErrorKind::Internal,
     };
     Error::new(kind, "the store's database refuses").with_source(error)
+}
+
+/// Names in a folder of the store, sorted.
+pub(crate) fn names(path: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(path).map_err(|e| Error::io(format!("cannot list {}", path.display()), e))?;
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
 }
 
 fn make_dir(path: &Path) -> Result<()> {

@@ -4,7 +4,7 @@
 use super::Store;
 use crate::{
     error::{Error, Result},
-    id,
+    id::{self, SandboxId},
 };
 use rustix::{fs::FlockOperation, io::Errno};
 use std::{
@@ -12,21 +12,32 @@ use std::{
     fs::{self, File},
     io,
     os::unix::ffi::OsStrExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 impl Store {
     /// Takes a folder out of its place at once and deletes it; a missing one is success. Says how many bytes it took.
     pub(crate) fn discard(&self, path: &Path) -> Result<u64> {
-        let trash = self.dir.join("trash");
-        let doomed = trash.join(id::random_trash_name());
+        self.take_out(path)?.map_or(Ok(0), |doomed| delete_measured(&doomed))
+    }
+
+    /// Discards the folder of a sandbox that has no row. In a transaction, so that nobody can insert the row meanwhile.
+    pub(crate) fn discard_unknown(&self, id: &SandboxId) -> Result<u64> {
+        let doomed = self.write(|db| {
+            let known = db.prepare_cached("SELECT 1 FROM sandboxes WHERE id = ?1")?.exists([id.as_str()])?;
+            if known { Ok(None) } else { self.take_out(&self.sandbox_dir(id)) }
+        })?;
+        doomed.map_or(Ok(0), |doomed| delete_measured(&doomed))
+    }
+
+    /// Moves something into the trash; `None` when it is not there.
+    fn take_out(&self, path: &Path) -> Result<Option<PathBuf>> {
+        let doomed = self.dir.join("trash").join(id::random_trash_name());
         match fs::rename(path, &doomed) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
-            result => result.map_err(|e| Error::io(format!("cannot remove {}", path.display()), e))?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::io(format!("cannot remove {}", path.display()), e)),
+            Ok(()) => Ok(Some(doomed)),
         }
-        let bytes = disk_usage(&doomed);
-        delete(&doomed, FlockOperation::LockExclusive)?;
-        Ok(bytes)
     }
 
     /// Deletes what is in the trash, except what somebody is deleting.
@@ -39,6 +50,12 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn delete_measured(doomed: &Path) -> Result<u64> {
+    let bytes = disk_usage(doomed);
+    delete(doomed, FlockOperation::LockExclusive)?;
+    Ok(bytes)
 }
 
 /// Deletes one folder of the trash, alone: two that delete the same would each miss what the other has taken.

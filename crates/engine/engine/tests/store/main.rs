@@ -8,6 +8,7 @@
 
 mod support;
 
+mod check;
 mod connect;
 mod crash;
 mod exec;
