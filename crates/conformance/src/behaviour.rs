@@ -22,6 +22,7 @@ mod inspect;
 mod key;
 mod limits;
 mod list;
+mod main_process;
 mod output;
 mod provision;
 mod provision_options;
@@ -61,6 +62,7 @@ pub(crate) fn all() -> Vec<Behaviour> {
     [
         provision::all(),
         provision_options::all(),
+        main_process::all(),
         key::all(),
         limits::all(),
         exec::all(),

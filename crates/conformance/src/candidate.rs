@@ -22,6 +22,9 @@ pub struct Settings {
     pub registry_image: Option<String>,
     /// An image that its registry gives for these credentials only, with `/bin/sh`; without one, credentials are not judged.
     pub private_image: Option<(String, RegistryCredentials)>,
+    /// An image whose own command (`ENTRYPOINT` and `CMD`) leaves the file `/tmp/own-command` and ends at once; without one, what
+    /// becomes of such a command is not judged.
+    pub image_with_command: Option<String>,
     /// A GPU type that can be had here; without one, a granted GPU is not judged.
     pub gpu: Option<GpuType>,
     /// A key with which a sandbox can join a tailnet here; without one, joining is not judged.
@@ -41,6 +44,7 @@ impl Settings {
             missing_image: "openlattice.invalid/no-such-image:0".to_owned(),
             registry_image: None,
             private_image: None,
+            image_with_command: None,
             gpu: None,
             tailscale_auth_key: None,
             deadline: Duration::from_secs(60),

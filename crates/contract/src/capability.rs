@@ -70,6 +70,8 @@ pub struct Constraints {
 pub struct RuntimeCapabilities {
     /// An initial command.
     pub command: bool,
+    /// A main process, with whose end the sandbox ends.
+    pub main: bool,
     /// A working directory.
     pub workdir: bool,
     /// Variables.

@@ -169,9 +169,10 @@ impl Capabilities {
     }
 
     fn check_runtime(&self, runtime: &Runtime) -> Result<()> {
-        let Runtime { image: _, command, workdir, registry } = runtime;
+        let Runtime { image: _, command, main, workdir, registry } = runtime;
         let offer = &self.runtime;
         offered(PROVISION, "runtime.command", !command.is_empty(), offer.command)?;
+        offered(PROVISION, "runtime.main", !main.is_empty(), offer.main)?;
         offered(PROVISION, "runtime.workdir", workdir.is_some(), offer.workdir)?;
         offered(PROVISION, "runtime.registry", registry.is_some(), offer.registry_credentials)
     }
@@ -301,6 +302,7 @@ mod tests {
     fn g6_nothing_offered_refuses_every_field_by_name() {
         let cases = [
             (r#"{"runtime": {"command": ["true"]}}"#, "runtime.command"),
+            (r#"{"runtime": {"main": ["true"]}}"#, "runtime.main"),
             (r#"{"runtime": {"workdir": "/srv"}}"#, "runtime.workdir"),
             (r#"{"runtime": {"registry": {"username": "u", "password": "p"}}}"#, "runtime.registry"),
             (r#"{"gpu": {}}"#, "gpu"),

@@ -53,6 +53,11 @@ pub trait ComputeProvider: fmt::Debug + Send + Sync + 'static {
     /// - A volume has what other sandboxes have written into it; one that does not exist is `NotFound` with subject `Volume`.
     /// - `runtime.command` runs in the new sandbox; when it fails, provision fails with `FailedPrecondition`, subject
     ///   `InitialCommand` and its output in [`Error::output`](crate::Error::output), and leaves no sandbox.
+    /// - `runtime.main` runs when provision answers, beside that command; provision does not wait for its end. When it ends, the sandbox
+    ///   ends with the reason `Exited` and its exit status, and a provision that is under way fails. Nothing can be written to its input.
+    ///   A missing program fails provision as it fails `exec`, and leaves no sandbox, where `capabilities.exec.tells_missing_program`.
+    /// - Without `runtime.main` there is no main process, whatever the image: what an image sets as its own command (`ENTRYPOINT` and
+    ///   `CMD`) is not run, in a restored sandbox neither. Such a sandbox runs until its times are over or `destroy`.
     /// - `readiness` is waited for after that command: it is about the sandbox, and about what the command started. A probe is tried
     ///   until its first success; when it has none within the provider's limit, provision fails with `Timeout`, subject `Sandbox`, and
     ///   leaves no sandbox.

@@ -32,6 +32,10 @@ pub struct Runtime {
     /// A command that is run once inside the new sandbox before provision answers; its failure fails provision.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// The main process: started before provision answers and not waited for. The sandbox ends when it does, with its exit
+    /// status. Empty for none: the sandbox runs until something else ends it. The image's own command never runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub main: Vec<String>,
     /// The absolute working directory of all commands; without one the image's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
@@ -154,6 +158,13 @@ impl ProvisionSpec {
         self
     }
 
+    /// Sets the main process, with whose end the sandbox ends.
+    #[must_use]
+    pub fn with_main<A: Into<String>>(mut self, argv: impl IntoIterator<Item = A>) -> Self {
+        self.runtime.main = argv.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Sets the longest life in seconds.
     #[must_use]
     pub fn with_max_seconds(mut self, seconds: u64) -> Self {
@@ -196,8 +207,12 @@ impl ProvisionSpec {
     /// can hold, empty names, a port of zero or named twice.
     pub fn validate(&self) -> Result<()> {
         const WHERE: &str = "provision";
-        if !self.runtime.command.is_empty() {
-            check_argv(WHERE, "runtime.command", &self.runtime.command)?;
+        for (field, argv) in
+            [("runtime.command", &self.runtime.command), ("runtime.main", &self.runtime.main)]
+        {
+            if !argv.is_empty() {
+                check_argv(WHERE, field, argv)?;
+            }
         }
         check_directory(WHERE, "runtime.workdir", self.runtime.workdir.as_deref())?;
         check_env(WHERE, "env", &self.env)?;
@@ -299,7 +314,7 @@ mod tests {
     use super::*;
 
     const FULL: &str = r#"{
-        "runtime": {"image": "python:3.12-slim", "command": ["pip", "list"], "workdir": "/srv"},
+        "runtime": {"image": "python:3.12-slim", "command": ["pip", "list"], "main": ["serve"], "workdir": "/srv"},
         "gpu": {"type": "A100", "count": 2},
         "duration": {"maxSeconds": 600},
         "network": {"tailscaleAuthKey": "tskey-1"},
@@ -310,6 +325,10 @@ mod tests {
     fn a_spec_has_the_known_json_shape_and_comes_back() {
         let spec = ProvisionSpec::from_json(FULL).unwrap();
         assert_eq!(spec.runtime.image.as_deref(), Some("python:3.12-slim"));
+        assert_eq!(
+            (&*spec.runtime.command, &*spec.runtime.main),
+            (&["pip", "list"].map(str::to_owned)[..], &["serve".to_owned()][..])
+        );
         assert_eq!(spec.gpu.as_ref().unwrap().count_or_one(), 2);
         assert_eq!(spec.duration.max_seconds, Some(600));
         assert_eq!(spec.network.tailscale_auth_key.as_ref().unwrap().expose(), "tskey-1");
@@ -360,6 +379,11 @@ mod tests {
         bound.attachment = Attachment::Bound;
         assert_eq!(spec.canonical(), bound.canonical());
         assert_ne!(spec.canonical(), spec.clone().with_env("A", "2").canonical());
+        assert_ne!(spec.canonical(), spec.clone().with_main(["true"]).canonical());
+        assert_ne!(
+            spec.clone().with_command(["true"]).canonical(),
+            spec.clone().with_main(["true"]).canonical()
+        );
     }
 
     #[test]
@@ -367,6 +391,8 @@ mod tests {
         for (json, field) in [
             (r#"{"duration": {"maxSeconds": 0}}"#, "duration.maxSeconds"),
             (r#"{"runtime": {"workdir": "srv"}}"#, "runtime.workdir"),
+            (r#"{"runtime": {"command": [""]}}"#, "runtime.command"),
+            (r#"{"runtime": {"main": ["a\u0000b"]}}"#, "runtime.main"),
             (r#"{"resources": {"cpuRequestMillis": 2, "cpuLimitMillis": 1}}"#, "resources.cpuRequestMillis"),
             (r#"{"network": {"ports": [{"port": 80}, {"port": 80}]}}"#, "network.ports"),
             (r#"{"network": {"ports": [{"port": 80, "hostPort": 8080}]}}"#, "network.ports.hostPort"),

@@ -113,4 +113,6 @@ pub struct SnapshotSpec {
     pub ttl: Option<Duration>,
     /// Whom commands of the image run as, as `USER` of an image has it. Default: the user of the image that the sandbox was made from.
     pub user: Option<String>,
+    /// The image's own command; an empty one is none. Default: that of the image that the sandbox was made from.
+    pub command: Option<Vec<String>>,
 }

@@ -32,6 +32,9 @@ pub const PROGRAMS: [&str; 28] = [
     "wc",
 ];
 
+/// What the own command of the image of [`write_archive_with_command`] leaves.
+pub const OWN_COMMAND: &str = "/tmp/own-command";
+
 /// Says whether owners and overlay marks can be set here, and prints why a test is skipped when not.
 #[must_use]
 #[expect(clippy::print_stderr, reason = "a skipped test has to say so")]
@@ -227,8 +230,32 @@ pub fn configuration(diff_ids: &[String]) -> serde_json::Value {
 /// # Errors
 /// When `out` cannot be written.
 pub fn write_archive(out: &Path, layers: &[Vec<u8>], format: ArchiveFormat) -> io::Result<()> {
-    let diff_ids: Vec<String> = layers.iter().map(|layer| digest_of(layer)).collect();
-    let config = configuration(&diff_ids).to_string().into_bytes();
+    write_configured(out, layers, format, &configuration(&digests(layers)))
+}
+
+/// Writes a `docker save` archive of [`host_programs`] whose own command leaves the file [`OWN_COMMAND`] and ends at once.
+///
+/// # Errors
+/// When the machine has no shell, or `out` cannot be written.
+pub fn write_archive_with_command(out: &Path) -> io::Result<()> {
+    let layers = host_programs()?;
+    let mut config = configuration(&digests(&layers));
+    config["config"]["Entrypoint"] = json!(["/bin/sh", "-c"]);
+    config["config"]["Cmd"] = json!([format!("echo > {OWN_COMMAND}; exit 7")]);
+    write_configured(out, &layers, ArchiveFormat::Docker, &config)
+}
+
+fn digests(layers: &[Vec<u8>]) -> Vec<String> {
+    layers.iter().map(|layer| digest_of(layer)).collect()
+}
+
+fn write_configured(
+    out: &Path,
+    layers: &[Vec<u8>],
+    format: ArchiveFormat,
+    config: &serde_json::Value,
+) -> io::Result<()> {
+    let config = config.to_string().into_bytes();
     let files = match format {
         ArchiveFormat::Oci => oci_files(layers, &config)?,
         ArchiveFormat::Docker => docker_files(layers, &config),

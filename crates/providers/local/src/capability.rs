@@ -17,6 +17,7 @@ pub(crate) fn capabilities(output_quota: u64) -> Capabilities {
         architectures: vec![std::env::consts::ARCH.to_owned()],
         runtime: RuntimeCapabilities {
             command: true,
+            main: true,
             workdir: true,
             env: true,
             secret_values: true,
@@ -124,6 +125,7 @@ mod tests {
             "networking.plainPorts",
             "runtime.command",
             "runtime.env",
+            "runtime.main",
             "runtime.readiness",
             "runtime.registryCredentials",
             "runtime.secretValues",

@@ -289,6 +289,7 @@ impl Plan {
         let mut made = engine::SandboxSpec::default();
         made.id = id;
         made.image.clone_from(&self.image);
+        made.command.clone_from(&spec.runtime.main);
         made.env = environment(spec);
         made.workdir.clone_from(&spec.runtime.workdir);
         made.limits = engine::Limits {

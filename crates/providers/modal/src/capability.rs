@@ -40,6 +40,7 @@ pub(crate) fn declared(service: Service) -> Capabilities {
         },
         runtime: RuntimeCapabilities {
             command: true,
+            main: true,
             workdir: true,
             env: true,
             secret_values: true,

@@ -1,4 +1,4 @@
-//! The image of a new sandbox.
+//! The image of a new sandbox: the one that is named, without a command of its own.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,10 @@ use openlattice_modal_client as modal;
 
 use crate::account::Account;
 use crate::error::Attempt;
+
+/// Lines that take an image's own command away. Left to itself Modal runs it as the main process, with whose end the sandbox ends, and
+/// puts the entry point before a main process that is asked for.
+const NO_COMMAND: [&str; 2] = ["ENTRYPOINT []", "CMD []"];
 
 /// Finds or builds the image that a spec names: a registry reference, a name of the server's, or an id (`im-...`).
 pub(crate) async fn resolve(
@@ -22,9 +26,7 @@ pub(crate) async fn resolve(
     if let Some(credentials) = &runtime.registry {
         spec = spec.with_registry_credentials(stored(account, credentials, attempt).await?);
     }
-    let app = account.app(attempt).await?;
-    let log = |line: &str| tracing::debug!(image = name, line = line.trim_end(), "image build");
-    account.client.build_image(app, &spec, log).await.map_err(|error| unresolved(name, error, attempt))
+    build(account, name, spec, attempt, Subject::Image).await
 }
 
 /// Says whether a name is the id of an image.
@@ -32,23 +34,41 @@ pub(crate) fn is_id(name: &str) -> bool {
     name.starts_with("im-")
 }
 
-/// Checks that an image of this id exists.
+/// Gives the image of an id.
 pub(crate) async fn existing(
     account: &Account,
     id: &str,
     attempt: Attempt,
     subject: Subject,
 ) -> Result<modal::ImageId> {
-    account.client.image(&modal::ImageId::new(id)).await.map_err(attempt.about(subject))
+    let found = account.client.image(&modal::ImageId::new(id)).await.map_err(attempt.about(subject))?;
+    build(account, id, modal::ImageSpec::from_image(found), attempt, subject).await
 }
 
-/// A build that is one `FROM` line fails because the image is not to be had.
-fn unresolved(name: &str, error: modal::Error, attempt: Attempt) -> Error {
+async fn build(
+    account: &Account,
+    name: &str,
+    base: modal::ImageSpec,
+    attempt: Attempt,
+    subject: Subject,
+) -> Result<modal::ImageId> {
+    let app = account.app(attempt).await?;
+    let spec = base.with_dockerfile_lines(NO_COMMAND);
+    let log = |line: &str| tracing::debug!(image = name, line = line.trim_end(), "image build");
+    account
+        .client
+        .build_image(app, &spec, log)
+        .await
+        .map_err(|error| unresolved(name, error, attempt, subject))
+}
+
+/// A build that runs nothing fails because the image that it stands on is not to be had.
+fn unresolved(name: &str, error: modal::Error, attempt: Attempt, subject: Subject) -> Error {
     if error.kind() != modal::ErrorKind::BuildFailed {
-        return attempt.about(Subject::Image)(error).with_context("image", name);
+        return attempt.about(subject)(error).with_context("image", name);
     }
     Error::new(ErrorKind::NotFound, attempt.0, error.message())
-        .with_subject(Subject::Image)
+        .with_subject(subject)
         .with_context("image", name)
         .with_source(error)
 }

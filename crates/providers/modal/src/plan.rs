@@ -57,6 +57,7 @@ pub(crate) async fn sandbox_spec(
     attempt: Attempt,
 ) -> Result<modal::SandboxSpec> {
     let mut wanted = modal::SandboxSpec::new(image);
+    wanted.command.clone_from(&spec.runtime.main);
     wanted.secrets = secret::gather(account, &spec.env, &spec.secrets, attempt).await?;
     wanted.workdir = spec.runtime.workdir.clone();
     wanted.timeout = Duration::from_secs(spec.duration.max_seconds.unwrap_or(LONGEST_LIFE));

@@ -7,8 +7,9 @@ pub(super) type Field = (&'static str, &'static str, fn(&Capabilities) -> bool);
 
 /// Every field that a provider may refuse. One that is refused as a part of another (a list of ranges where no list is offered)
 /// is left to that one.
-pub(super) const FIELDS: [Field; 34] = [
+pub(super) const FIELDS: [Field; 35] = [
     ("runtime.command", r#"{"runtime": {"command": ["true"]}}"#, |c| c.runtime.command),
+    ("runtime.main", r#"{"runtime": {"main": ["true"]}}"#, |c| c.runtime.main),
     ("runtime.workdir", r#"{"runtime": {"workdir": "/tmp"}}"#, |c| c.runtime.workdir),
     ("runtime.registry", r#"{"runtime": {"registry": {"username": "u", "password": "p"}}}"#, |c| {
         c.runtime.registry_credentials
@@ -89,7 +90,7 @@ mod tests {
     fn all() -> BTreeSet<&'static str> {
         let spec = ProvisionSpec::default();
         let mut all = names!(&spec.runtime, Runtime {
-            image => "", command => "runtime.command", workdir => "runtime.workdir", registry => "runtime.registry",
+            image => "", command => "runtime.command", main => "runtime.main", workdir => "runtime.workdir", registry => "runtime.registry",
         });
         all.extend(
             names!(&Gpu::default(), Gpu { gpu_type => "gpu", count => "gpu", fallback => "gpu.fallback" }),

@@ -43,6 +43,9 @@ fn take(inner: &Inner, id: &SandboxId, spec: &SnapshotSpec) -> Result<ImageInfo>
     if let Some(user) = &spec.user {
         content.user.clone_from(user);
     }
+    if let Some(command) = &spec.command {
+        content.command.clone_from(command);
+    }
     let mut image = image(id, spec, content)?;
     inner.store.insert_image(&mut image, None, spec.key.as_deref(), orphan_expiry())?;
     Ok(image.info)

@@ -152,6 +152,7 @@ impl ModalClient for Service {
         request: Request<control::ImageGetOrCreateRequest>,
     ) -> Reply<control::ImageGetOrCreateResponse> {
         self.enter("ImageGetOrCreate", &request)?;
+        self.state().images.extend(request.into_inner().image);
         let result = if self.state().build.is_empty() { success() } else { None };
         let reply = control::ImageGetOrCreateResponse { image_id: "im-1".to_owned(), result, metadata: None };
         Ok(Response::new(reply))

@@ -82,6 +82,8 @@ pub struct State {
     /// Whether commands run for ever.
     pub hold_waits: bool,
     pub end_trailer: Option<&'static str>,
+    /// Images that were asked for.
+    pub images: Vec<wire::Image>,
     /// Log streams of the next build; without one a build succeeds at once.
     pub build: VecDeque<Vec<wire::ImageJoinStreamingResponse>>,
     pub joined_from: Vec<String>,

@@ -31,18 +31,23 @@ pub(super) async fn file_system(
     Ok(Response::new(proto::TaskSnapshotFilesystemResponse { image_id }))
 }
 
-/// Snapshots a sandbox and returns the image's id. What the sandbox's image set on top of its files stays set.
-pub(crate) async fn take(shared: &Shared, sandbox: &SandboxId, spec: SnapshotSpec) -> Result<String, Status> {
+/// Snapshots a sandbox and returns the image's id. What the sandbox's image set on top of its files stays set: its command in the
+/// engine's image, where that can have it, so that an image that sets nothing else is the engine's own, which every front knows.
+pub(crate) async fn take(
+    shared: &Shared,
+    sandbox: &SandboxId,
+    mut spec: SnapshotSpec,
+) -> Result<String, Status> {
     let info = shared.engine.sandbox(sandbox).await.map_err(status::from_engine)?;
-    let taken = shared.engine.snapshot(sandbox, spec).await.map_err(status::from_engine)?;
-    match shared.state.built_image(&Note::of(&info).modal_image).await? {
+    let config = match shared.state.built_image(&Note::of(&info).modal_image).await? {
         Some(built) => {
-            let config =
-                serde_json::from_str(&built.config).map_err(|error| Status::data_loss(error.to_string()))?;
-            image::keep(shared, taken.id.as_str(), &config).await
+            serde_json::from_str(&built.config).map_err(|error| Status::data_loss(error.to_string()))?
         }
-        None => Ok(taken.id.to_string()),
-    }
+        None => image::ImageConfig::default(),
+    };
+    spec.command = config.sole_command().map(<[String]>::to_vec);
+    let taken = shared.engine.snapshot(sandbox, spec).await.map_err(status::from_engine)?;
+    image::keep(shared, &taken, config).await
 }
 
 /// -1 is for ever.

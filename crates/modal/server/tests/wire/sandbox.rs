@@ -35,6 +35,24 @@ async fn a_running_sandbox_has_no_result_and_a_terminated_one_has_137() {
     server.stop().await;
 }
 
+/// As on Modal: the entry point, then what is asked for, or else the image's `CMD`.
+#[tokio::test]
+async fn an_image_s_own_command_is_the_main_process() {
+    let (server, mut scene) = scene().await;
+    let lines = ["FROM host", r#"ENTRYPOINT ["sh", "-c"]"#, r#"CMD ["exit 4"]"#];
+    let image = crate::fixture::build(&mut scene.control, &lines).await.image_id;
+    for (command, code) in [(&[][..], 4), (&["exit 5"], 5)] {
+        scene.image.clone_from(&image);
+        let Some(made) = scene.create(command).await else { return };
+        assert_eq!(scene.wait(&made.id, 60.0).await.unwrap().exitcode, code);
+    }
+    let base = crate::fixture::build(&mut scene.control, &["FROM host"]).await.image_id;
+    let lines = ["FROM host", "ENTRYPOINT []", "CMD []"];
+    let cleared = crate::fixture::build(&mut scene.control, &lines).await.image_id;
+    assert_eq!(cleared, base, "what is not there cannot be taken away");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn an_open_network_is_taken_with_a_warning() {
     let (server, mut scene) = scene().await;
@@ -242,8 +260,8 @@ async fn main_output(tcr: &mut crate::fixture::Router, made: &Made, offset: u64)
 #[tokio::test]
 async fn a_snapshot_keeps_files_and_what_the_image_sets() {
     let (server, mut scene) = scene().await;
-    let image = crate::fixture::build(&mut scene.control, &["FROM host", "ENV A=1"]).await.image_id;
-    scene.image = image;
+    let lines = ["FROM host", "ENV A=1", r#"CMD ["sh", "-c", "cat /root/f; echo $A"]"#];
+    scene.image = crate::fixture::build(&mut scene.control, &lines).await.image_id;
     let Some(made) = scene.create(&["sh", "-c", "echo kept > /root/f; cat"]).await else { return };
     let mut tcr = server.router(&made.jwt).await;
     // The end of the main process's output says that the file is there.
@@ -266,7 +284,7 @@ async fn a_snapshot_keeps_files_and_what_the_image_sets() {
     assert_eq!(tcr.task_snapshot_filesystem(request).await.unwrap().into_inner().image_id, image);
     scene.terminate(&made.id).await;
     scene.image = image;
-    let restored = scene.create(&["sh", "-c", "cat /root/f; echo $A"]).await.unwrap();
+    let restored = scene.create(&[]).await.unwrap();
     assert_ne!(restored.id, made.id);
     let mut tcr = server.router(&restored.jwt).await;
     assert_eq!(main_output(&mut tcr, &restored, 0).await.1, b"kept\n1\n");

@@ -1,10 +1,13 @@
 //! What is judged: the provider with a server of this project behind it, or with Modal's own service.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 
 use openlattice::{ComputeProvider, Error, ErrorKind, RegistryCredentials, Result};
 use openlattice_conformance::{Candidate, Settings};
+use openlattice_engine::{Engine, EngineConfig};
+use openlattice_images::testing;
 use openlattice_images::testing::registry::{Both, PASSWORD, USERNAME};
 use openlattice_modal::{ModalConfig, ModalProvider};
 use openlattice_modal_server::{Server, ServerConfig};
@@ -16,6 +19,7 @@ pub(crate) async fn in_process(
     over: impl Fn(Arc<dyn ComputeProvider>) -> Arc<dyn ComputeProvider>,
 ) -> Result<Candidate> {
     let store = tempfile::tempdir().map_err(failed)?;
+    let image_with_command = import_with_command(store.path()).await?;
     let server = Server::bind(ServerConfig::new(store.path())).await.map_err(failed)?;
     let pair = server.credentials().cloned().ok_or_else(|| failed("the server has no credentials"))?;
     let url = server.url();
@@ -28,6 +32,7 @@ pub(crate) async fn in_process(
     let (stop, stopped) = oneshot::channel::<()>();
     drop(tokio::spawn(server.serve(async move { stopped.await.unwrap_or_default() })));
     let mut settings = Settings::new("modal", "host");
+    settings.image_with_command = Some(image_with_command);
     let registries = Both::start("pulling through the provider modal").map_err(failed)?;
     if let Some(both) = &registries {
         let credentials = RegistryCredentials { username: USERNAME.to_owned(), password: PASSWORD.into() };
@@ -42,6 +47,16 @@ pub(crate) async fn in_process(
         .with_unreachable(Arc::new(unreachable()?))
         .keeping(stop)
         .keeping(store))
+}
+
+/// Imports an image whose own command ends at once, and gives its name.
+async fn import_with_command(store: &Path) -> Result<String> {
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let archive = folder.path().join("image.tar");
+    testing::write_archive_with_command(&archive).map_err(failed)?;
+    let engine = Engine::open(EngineConfig::new(store)).await.map_err(failed)?;
+    engine.import_image("own-command", &archive).await.map_err(failed)?;
+    Ok("own-command".to_owned())
 }
 
 /// A provider whose server does not listen: the port was free a moment ago.

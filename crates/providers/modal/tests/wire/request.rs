@@ -68,6 +68,21 @@ async fn m08_m09_life_time_and_directory_are_the_sandbox_s() {
 }
 
 #[tokio::test]
+async fn m04_the_main_process_is_what_is_asked_for_or_none() {
+    let fake = Fake::start().await;
+    for (image, from) in [("x:1", "FROM x:1"), ("im-7", "FROM base")] {
+        let spec = ProvisionSpec::new(image).with_main(["serve", "--all"]);
+        provider(&fake).provision(spec).await.unwrap();
+        let asked = fake.state().images.pop().unwrap();
+        assert_eq!(asked.dockerfile_commands, [from, "ENTRYPOINT []", "CMD []"]);
+    }
+    provider(&fake).provision(ProvisionSpec::new("x:1")).await.unwrap();
+    let created = fake.state().created.clone();
+    let commands: Vec<_> = created.iter().map(|made| made.definition.entrypoint_args.join(" ")).collect();
+    assert_eq!(commands, ["serve --all", "serve --all", ""]);
+}
+
+#[tokio::test]
 async fn m14_variables_travel_inline_and_secrets_win() {
     let spec = r#"{"env": {"A": "1", "B": "1"}, "secrets": [{"values": {"B": "2"}}]}"#;
     let made = created(spec).await;
@@ -88,7 +103,10 @@ async fn m23_m24_a_restore_uses_the_snapshot_and_the_overrides() {
     let spec = ProvisionSpec::from_json(spec).unwrap();
     provider(&fake).restore(&snapshot, spec).await.unwrap();
     let made = fake.state().created[0].clone();
-    assert_eq!((made.definition.image_id.as_str(), made.definition.timeout_secs), ("im-snapshot", 77));
+    assert_eq!((made.definition.image_id.as_str(), made.definition.timeout_secs), ("im-1", 77));
+    let image = fake.state().images[0].clone();
+    assert_eq!(image.dockerfile_commands, ["FROM base", "ENTRYPOINT []", "CMD []"], "no command of its own");
+    assert_eq!(image.base_images[0].image_id, "im-snapshot");
     assert_eq!(gpu(&made.definition), ("H100".to_owned(), 1));
     assert_eq!(fake.state().stored[0]["A"], "1", "a sandbox with a GPU has its variables stored");
     let other = SnapshotRef { provider: "local".to_owned(), ..snapshot.clone() };

@@ -23,6 +23,15 @@ pub(crate) struct ImageConfig {
 }
 
 impl ImageConfig {
+    /// The command that is set, where no entry point comes before it and before what a sandbox asks for; an empty one is none.
+    pub(crate) fn sole_command(&self) -> Option<&[String]> {
+        match (&self.entrypoint, &self.cmd) {
+            (None, None) => None,
+            (Some(entrypoint), _) if !entrypoint.is_empty() => None,
+            (_, command) => Some(command.as_deref().unwrap_or_default()),
+        }
+    }
+
     pub(super) fn set_env(&mut self, name: String, value: String) {
         self.env.retain(|(known, _)| *known != name);
         self.env.push((name, value));

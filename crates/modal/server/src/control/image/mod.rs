@@ -80,14 +80,22 @@ pub(crate) async fn by_id(shared: &Shared, id: &str) -> Result<Resolved, Status>
     }
 }
 
-/// The id of `base` with `config` on top: `base` itself when nothing is set. Same content, same id.
-pub(crate) async fn keep(shared: &Shared, base: &str, config: &ImageConfig) -> Result<String, Status> {
-    if *config == ImageConfig::default() {
-        return Ok(base.to_owned());
+/// The id of `base` with `config` on top: `base` itself when that changes nothing. Same content, same id.
+pub(crate) async fn keep(
+    shared: &Shared,
+    base: &ImageInfo,
+    mut config: ImageConfig,
+) -> Result<String, Status> {
+    if config.sole_command().is_some_and(|command| command == base.command) {
+        (config.entrypoint, config.cmd) = (None, None);
     }
-    let text = serde_json::to_string(config).map_err(|error| Status::internal(error.to_string()))?;
+    let base = base.id.to_string();
+    if config == ImageConfig::default() {
+        return Ok(base);
+    }
+    let text = serde_json::to_string(&config).map_err(|error| Status::internal(error.to_string()))?;
     let id = ids::of_content("im", format!("{base}\n{text}").as_bytes());
-    shared.state.keep_image(BuiltImage { id: id.clone(), base: base.to_owned(), config: text }).await?;
+    shared.state.keep_image(BuiltImage { id: id.clone(), base, config: text }).await?;
     Ok(id)
 }
 
@@ -170,7 +178,7 @@ async fn settings(shared: &Shared, definition: &Definition, base: Resolved) -> R
     for line in &definition.lines {
         script.follow(line).map_err(|text| Status::internal(definition::at(line, &text)))?;
     }
-    let id = keep(shared, base.base.id.as_str(), &script.config).await?;
+    let id = keep(shared, &base.base, script.config.clone()).await?;
     Ok(Resolved { id, base: base.base, config: script.config })
 }
 
