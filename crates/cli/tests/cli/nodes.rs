@@ -2,13 +2,25 @@
 
 use std::io::Read;
 
+use openlattice_images::testing::{OWN_COMMAND, write_archive_with_command};
+
 use crate::store::Store;
 
 #[test]
 fn a_node_lives_from_create_to_rm() {
     let Some(store) = Store::new("create") else { return };
-    let id =
-        store.ok(&["create", "--name", "first", "-e", "A=1", "--", "sh", "-c", "echo made > /root/file"]);
+    let id = store.ok(&[
+        "create",
+        "--name",
+        "first",
+        "-e",
+        "A=1",
+        "--setup",
+        "--",
+        "sh",
+        "-c",
+        "echo made > /root/file",
+    ]);
     assert!(id.starts_with("sb-") && !id.contains('\n'), "{id}");
     assert_eq!(store.ok(&["exec", &id, "--", "cat", "/root/file"]), "made");
     let out = store.ok(&["exec", "-e", "B=2", "-w", "/usr", &id, "--", "sh", "-c", "echo $A $B $PWD"]);
@@ -73,10 +85,63 @@ fn gpus_and_stored_secrets_are_refused_by_name_where_there_are_none() {
 #[test]
 fn m10_a_failing_initial_command_leaves_no_node() {
     let Some(store) = Store::new("initial command") else { return };
-    let ran = store.run(&["create", "--", "sh", "-c", "echo why; exit 3"]);
+    let ran = store.run(&["create", "--setup", "--", "sh", "-c", "echo why; exit 3"]);
     assert_eq!((ran.code(), ran.out().as_str()), (5, ""));
     assert!(ran.err().contains("exit code 3") && ran.err().contains("why"), "{}", ran.err());
     assert!(store.nodes(false).is_empty(), "a node is left");
+}
+
+#[test]
+fn the_command_of_create_is_the_main_process() {
+    let Some(store) = Store::new("main process") else { return };
+    for provider in ["local", "modal"] {
+        let create = |rest: &[&str]| store.run(&[&["create", "--provider", provider][..], rest].concat());
+        // It ends when a later command tells it to: `create` has not waited for it.
+        let script = "until [ -e /tmp/go ]; do :; done; exit 7";
+        let id = create(&["--", "sh", "-c", script]).out().trim_end().to_owned();
+        // This command may be over when the sandbox ends, or end with it.
+        store.run(&["exec", "--provider", provider, &id, "--", "touch", "/tmp/go"]);
+        let info = ended(&|| store.ok(&["inspect", "--provider", provider, "--json", &id]));
+        assert_eq!((&info["end"]["reason"], &info["end"]["exit"]["code"]), (&"exited".into(), &7.into()));
+
+        let missing = create(&["--", "/no/such/program"]);
+        assert_eq!((missing.code(), missing.out().as_str()), (3, ""), "{}", missing.err());
+        assert!(missing.err().contains("/no/such/program"), "{}", missing.err());
+        assert!(store.nodes(false).is_empty(), "a sandbox is left");
+        assert_eq!(create(&["--setup"]).code(), 2, "--setup needs a command");
+    }
+}
+
+/// Asks until a sandbox has ended.
+fn ended(inspect: &dyn Fn() -> String) -> serde_json::Value {
+    loop {
+        let info: serde_json::Value = serde_json::from_str(&inspect()).unwrap();
+        if info["state"] == "terminated" {
+            return info;
+        }
+    }
+}
+
+#[test]
+fn an_image_s_own_command_is_not_run() {
+    let Some(store) = Store::new("own command") else { return };
+    let archive = store.path("archive.tar");
+    write_archive_with_command(&archive).unwrap();
+    store.ok(&["images", "import", "own", &archive.to_string_lossy()]);
+    for provider in ["local", "modal"] {
+        let with = |arguments: &[&str]| store.ok(&[arguments, &["--provider", provider]].concat());
+        let id = with(&["create", "--image", "own"]);
+        let left = format!("ls {OWN_COMMAND} 2>/dev/null; echo lives");
+        assert_eq!(store.ok(&["exec", "--provider", provider, &id, "--", "sh", "-c", &left]), "lives");
+        // A snapshot through either provider is an image of the store.
+        let image = with(&["snapshot", &id]);
+        for taker in ["local", "modal"] {
+            let run = ["run", "--provider", taker, "--image", &image, "--", "cat", "/etc/imported"];
+            assert_eq!(store.ok(&run), "imported", "{provider} {taker}");
+        }
+        with(&["rm", &id]);
+        store.ok(&["images", "rm", &image]);
+    }
 }
 
 #[test]
@@ -92,7 +157,7 @@ fn both_providers_see_the_same_nodes() {
 #[test]
 fn m22_a_snapshot_is_an_image_to_start_from() {
     let Some(store) = Store::new("snapshot") else { return };
-    let id = store.ok(&["create", "--", "sh", "-c", "echo kept > /root/file; rm /etc/hosts"]);
+    let id = store.ok(&["create", "--setup", "--", "sh", "-c", "echo kept > /root/file; rm /etc/hosts"]);
     let image = store.ok(&["snapshot", &id]);
     assert!(image.starts_with("im-"), "{image}");
     store.ok(&["rm", &id]);
@@ -176,7 +241,7 @@ fn m28_a_published_port_answers_after_its_creator_ended_or_was_killed() {
         return;
     }
     let script = format!("perl -e '{GREETER}' > /tmp/up 2>&1 & until grep -q up /tmp/up; do :; done");
-    let id = store.ok(&["create", "-p", "8080", "--", "sh", "-c", &script]);
+    let id = store.ok(&["create", "-p", "8080", "--setup", "--", "sh", "-c", &script]);
     let url = store.ok(&["port", &id, "8080"]);
     assert_eq!(greeted(&url), "hello\n", "after `create` ended");
     assert_eq!(store.ok(&["port", &id]), format!("8080 {url}"));
@@ -190,7 +255,7 @@ fn m28_a_published_port_answers_after_its_creator_ended_or_was_killed() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let free = taken.local_addr().unwrap().port().to_string();
     drop(taken);
-    let id = store.ok(&["create", "-p", &format!("{free}:8080/tcp"), "--", "sh", "-c", &script]);
+    let id = store.ok(&["create", "-p", &format!("{free}:8080/tcp"), "--setup", "--", "sh", "-c", &script]);
     assert_eq!(store.ok(&["port", &id]), format!("8080 tcp://127.0.0.1:{free}"), "HOST comes before SANDBOX");
     assert_eq!(greeted(&format!("tcp://127.0.0.1:{free}")), "hello\n");
     assert!(

@@ -58,7 +58,7 @@ fn nodes_outlive_the_server() {
         assert_eq!(ran.code(), 0, "{arguments:?}: {}", ran.err());
         ran.out().trim_end().to_owned()
     };
-    let id = call(&url, &["create", "--", "sh", "-c", "echo kept > /root/file"]);
+    let id = call(&url, &["create", "--setup", "--", "sh", "-c", "echo kept > /root/file"]);
     first.kill();
     let (mut second, url) = server(&store, None, &["--no-auth"]);
     assert_eq!(call(&url, &["exec", &id, "--", "cat", "/root/file"]), "kept");

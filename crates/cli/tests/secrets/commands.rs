@@ -81,7 +81,18 @@ impl Lattice<'_> {
             assert_eq!(ran.code(), 0, "{all:?}: {}", ran.err());
             ran.out().trim_end().to_owned()
         };
-        let id = with(&["create", "-e", "GIVEN", "--env-file", file, "--", "sh", "-c", "cat > /dev/null"]);
+        let id = with(&[
+            "create",
+            "-e",
+            "GIVEN",
+            "--env-file",
+            file,
+            "--setup",
+            "--",
+            "sh",
+            "-c",
+            "cat > /dev/null",
+        ]);
         let script =
             "cat > /dev/null; echo ${#GIVEN} ${#FILED} ${#HERE}; mkfifo /run/go; read line < /run/go; :";
         let report = self.store.path("report.json");
@@ -118,8 +129,9 @@ impl Lattice<'_> {
         let broken = broken.to_str().unwrap();
         let given = ["-e", "GIVEN", "--env-file", file];
         for provider in ["local", "modal"] {
-            let cases: [(&[&str], &[&str], &[&str]); 7] = [
-                (&["create"], &given, &["--", "sh", "-c", "echo why; exit 3"]),
+            let cases: [(&[&str], &[&str], &[&str]); 8] = [
+                (&["create", "--setup"], &given, &["--", "sh", "-c", "echo why; exit 3"]),
+                (&["create", "--setup"], &given, &["--", "/no/such/program"]),
                 (&["create"], &given, &["--", "/no/such/program"]),
                 (&["create", "--image", "127.0.0.1:9/no/such:image"], &given, &[]),
                 (&["create", "--network", "open"], &given, &[]),

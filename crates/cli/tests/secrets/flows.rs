@@ -144,6 +144,8 @@ impl World<'_> {
             let spec = self.spec().with_command(argv.iter().copied());
             bad(&self.place(what), self.provider.provision(spec).await, &[FailedPrecondition]);
         }
+        let main = self.spec().with_main(["/no/such/program"]);
+        bad(&self.place("missing main program"), self.provider.provision(main).await, &[ErrorKind::NotFound]);
     }
 
     /// Runs a command to its first output, so that its variables and input are there, looks around, and lets it end.
