@@ -8,6 +8,7 @@
 mod bench;
 mod clients;
 mod codegen;
+mod cycles;
 mod deny;
 mod docs;
 mod drift;
@@ -26,6 +27,7 @@ mod registries;
 mod restart;
 mod rows;
 mod server;
+mod soak;
 mod spdx;
 mod stage;
 mod test;

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Result};
 use crate::workspace::Workspace;
-use crate::{bench, codegen, deny, docs, drift, layering, lint, rows, stage, test};
+use crate::{bench, codegen, cycles, deny, docs, drift, layering, lint, rows, soak, stage, test};
 
 const USAGE: &str = "\
 usage: cargo xtask TASK
@@ -10,6 +10,9 @@ usage: cargo xtask TASK
   test [STAGE...]       every test, or the named stages only (`cargo xtask test --list` names them)
   rows                  each row of the mission with the tests that proved it in the last `test`; fails where one has none
   bench NAME [--check]  measure; with --check fail when a goal is missed (names: engine, client)
+  soak [--minutes N] [--seed N]
+                        mixed load on one store with kill -9 of whoever works on it; nothing acknowledged may be lost
+  cycles [--cycles N]   create, exec and rm again and again by 8 at once; disk, memory and descriptors must stay flat
   lint                  rustfmt and clippy, warnings denied
   docs                  rustdoc, warnings denied
   layering              the arrows between our crates
@@ -25,6 +28,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["test", stages @ ..] => test::run(&workspace, stages),
         ["rows"] => rows::check(&workspace),
         ["bench", rest @ ..] => bench::run(&workspace, rest),
+        ["soak", rest @ ..] => soak::run(&workspace, rest),
+        ["cycles", rest @ ..] => cycles::run(&workspace, rest),
         ["lint"] => lint::check(&workspace),
         ["docs"] => docs::check(&workspace),
         ["layering"] => stage::alone("layering", || layering::check(&workspace)),

@@ -117,6 +117,11 @@ impl Server {
         Ok(Self { child, url })
     }
 
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The address for clients, `http://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> &str {
         &self.url

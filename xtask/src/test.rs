@@ -10,7 +10,7 @@ use crate::record::{Outcome, Ran, Record};
 use crate::stage::{self, Summary};
 use crate::transcript::{Programs, Transcript};
 use crate::workspace::Workspace;
-use crate::{clients, deny, drift, interop, layering, program, restart, trace};
+use crate::{clients, deny, drift, interop, layering, program, restart, soak, trace};
 
 type Work = fn(&Workspace, &Path) -> Result<String>;
 
@@ -23,6 +23,7 @@ const STAGES: &[(&str, Work)] = &[
     ("interop", interop::check),
     ("restart", restart::check),
     ("trace", trace::check),
+    ("soak", soak::check),
 ];
 
 /// Runs all stages or the named ones, then the search for planted secrets and the leak check.

@@ -4,6 +4,7 @@
 
 mod cp;
 mod cp_rules;
+mod doctor;
 mod help;
 mod images;
 mod names;
