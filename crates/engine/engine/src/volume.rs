@@ -124,7 +124,7 @@ impl Engine {
     /// `NotFound` for an unknown one, `FailedPrecondition` (with the sandbox's id) while a living sandbox has it.
     pub async fn remove_volume(&self, id: &VolumeId) -> Result<()> {
         let id = id.clone();
-        self.blocking(move |inner| remove(inner, &id).map(|_bytes| ())).await
+        self.blocking(move |inner| remove(inner, &id, None).map(|_bytes| ())).await
     }
 }
 
@@ -145,7 +145,7 @@ fn create(inner: &Inner, spec: VolumeSpec) -> Result<VolumeInfo> {
         Ok(_) => Ok(info),
         Err(error) => {
             // What cannot be taken back is an empty volume, which can be removed.
-            drop(remove(inner, &info.id));
+            drop(remove(inner, &info.id, None));
             Err(error)
         }
     }
@@ -187,14 +187,15 @@ fn make_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn remove(inner: &Inner, id: &VolumeId) -> Result<u64> {
+/// Removes one; with a time, only if its own is over by then.
+fn remove(inner: &Inner, id: &VolumeId, expired: Option<SystemTime>) -> Result<u64> {
     // One that ended unnoticed has no volume any more.
     for row in inner.store.living_sandboxes()? {
         if row.info.volumes.iter().any(|mount| mount.volume == *id) {
             inner.settled(row, TEARDOWN);
         }
     }
-    inner.store.doom_volume(id)?;
+    inner.store.doom_volume(id, expired)?;
     finish_removal(inner, id)
 }
 
@@ -212,13 +213,14 @@ pub(crate) fn sweep(inner: &Inner) -> Result<u64> {
 /// Removes those whose time is over and that no living sandbox has.
 pub(crate) fn collect(inner: &Inner, report: &mut crate::GcReport) -> Result<()> {
     report.bytes += sweep(inner)?;
-    for volume in inner.store.expired_volumes(SystemTime::now())? {
-        match remove(inner, &volume.id) {
+    let now = SystemTime::now();
+    for volume in inner.store.expired_volumes(now)? {
+        match remove(inner, &volume.id, Some(now)) {
             Ok(bytes) => {
                 report.bytes += bytes;
                 report.volumes.push(volume.id);
             }
-            // In use, or removed by somebody else meanwhile.
+            // In use, renewed, or removed by somebody else meanwhile.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -266,7 +268,7 @@ mod tests {
         assert_eq!((made.uid(), made.mode() & 0o7777), (idmap::BASE, 0o755));
         // Between the mark and the folder's removal.
         fs::write(store.volume_dir(&going.id).join("file"), "x").unwrap();
-        store.doom_volume(&going.id).unwrap();
+        store.doom_volume(&going.id, None).unwrap();
         assert_eq!(engine.volume(&going.id).await.unwrap_err().kind(), ErrorKind::NotFound);
         assert_eq!(engine.create_volume(named("b")).await.unwrap().name.as_deref(), Some("b"));
         let again = Engine::open(EngineConfig::new(dir.path())).await.unwrap();
@@ -307,6 +309,10 @@ mod tests {
         let kept = engine.create_volume(named("kept")).await.unwrap();
         engine.renew_volume(&renewed.id, Duration::from_secs(600)).await.unwrap();
         engine.renew_volume(&kept.id, Duration::ZERO).await.unwrap();
+        // What was found expired and is renewed before it is removed stays.
+        let found = Some(SystemTime::now());
+        let error = engine.inner().store.doom_volume(&renewed.id, found).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
         assert_eq!(engine.gc(crate::GcSpec::default()).await.unwrap().volumes, [gone.id]);
         assert_eq!(engine.volumes(None).await.unwrap().len(), 2);
     }

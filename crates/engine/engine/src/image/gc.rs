@@ -15,9 +15,10 @@ pub(crate) fn sweep(inner: &Inner) -> Result<()> {
 
 /// Removes images whose time is over and layers that no image has.
 pub(crate) fn collect(inner: &Inner, report: &mut GcReport) -> Result<()> {
-    for id in inner.store.expired_images(SystemTime::now())? {
-        match inner.store.delete_image(&id) {
-            // Somebody has made a sandbox of it meanwhile.
+    let now = SystemTime::now();
+    for id in inner.store.expired_images(now)? {
+        match inner.store.delete_image(&id, Some(now)) {
+            // Somebody has made a sandbox of it meanwhile, or given it more time.
             Err(error) if error.kind() == ErrorKind::FailedPrecondition => {}
             Err(error) => return Err(error),
             Ok(()) => report.images.push(id),

@@ -17,7 +17,7 @@ pub(crate) async fn remove(engine: &Engine, reference: &str) -> Result<()> {
     let row = engine.image_row(reference).await?;
     engine
         .blocking(move |inner| {
-            inner.store.delete_image(&row.info.id)?;
+            inner.store.delete_image(&row.info.id, None)?;
             layers::remove_unused(inner).map(|_bytes| ())
         })
         .await

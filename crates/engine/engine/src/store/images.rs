@@ -111,9 +111,16 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets an image and its names; `FailedPrecondition` while a living sandbox is made from it.
-    pub(crate) fn delete_image(&self, id: &ImageId) -> Result<()> {
+    /// Forgets an image and its names; `FailedPrecondition` while a living sandbox is made from it, and, with a time, when its own time is not
+    /// over by then.
+    pub(crate) fn delete_image(&self, id: &ImageId, expired: Option<SystemTime>) -> Result<()> {
         self.write_durably(|db| {
+            if !super::is_expired(db, "images", id.as_str(), expired)? {
+                return Err(Error::new(
+                    ErrorKind::FailedPrecondition,
+                    format!("the time of image {id} is not over"),
+                ));
+            }
             let used = db
                 .prepare_cached("SELECT 1 FROM sandboxes WHERE image = ?1 AND state < 2")?
                 .exists([id.as_str()])?;

@@ -30,7 +30,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// Version of the folder's layout, in `STORE/version`.
@@ -146,6 +146,13 @@ impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         db_error(error)
     }
+}
+
+/// Whether the time of a row of `table` was over at a given one; true where none is given.
+fn is_expired(db: &Connection, table: &str, id: &str, at: Option<SystemTime>) -> rusqlite::Result<bool> {
+    let Some(at) = at else { return Ok(true) };
+    let sql = format!("SELECT 1 FROM {table} WHERE id = ?1 AND expires_ns <= ?2");
+    db.prepare_cached(&sql)?.exists(rusqlite::params![id, crate::clock::to_ns(at)])
 }
 
 /// The engine's error of a database's.

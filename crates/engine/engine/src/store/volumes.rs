@@ -89,12 +89,19 @@ impl Store {
         })
     }
 
-    /// Begins the removal of one that no living sandbox has: from then on it is unknown. `FailedPrecondition` names the sandbox.
-    pub(crate) fn doom_volume(&self, id: &VolumeId) -> Result<()> {
+    /// Begins the removal of one that no living sandbox has: from then on it is unknown. `FailedPrecondition` names the sandbox; with a time
+    /// it also comes when the volume's own time is not over by then.
+    pub(crate) fn doom_volume(&self, id: &VolumeId, expired: Option<SystemTime>) -> Result<()> {
         let user = "SELECT id FROM sandboxes WHERE state < 2 AND EXISTS \
             (SELECT 1 FROM json_each(volumes) WHERE json_extract(value, '$.volume') = ?1) LIMIT 1";
         self.write_durably(|db| {
             require(db, id)?;
+            if !super::is_expired(db, "volumes", id.as_str(), expired)? {
+                return Err(Error::new(
+                    ErrorKind::FailedPrecondition,
+                    format!("the time of volume {id} is not over"),
+                ));
+            }
             let user: Option<String> =
                 db.prepare_cached(user)?.query_row([id.as_str()], |row| row.get(0)).optional()?;
             if let Some(user) = user {
