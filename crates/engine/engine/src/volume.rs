@@ -200,7 +200,7 @@ fn remove(inner: &Inner, id: &VolumeId, expired: Option<SystemTime>) -> Result<u
 }
 
 fn finish_removal(inner: &Inner, id: &VolumeId) -> Result<u64> {
-    let bytes = inner.store.discard(&inner.store.volume_dir(id))?;
+    let bytes = inner.store.discard_measured(&inner.store.volume_dir(id))?;
     inner.store.delete_volume(id)?;
     Ok(bytes)
 }

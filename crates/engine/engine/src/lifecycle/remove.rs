@@ -4,22 +4,49 @@ use crate::{
     engine::{Engine, Inner},
     error::{ErrorKind, Result},
     id::SandboxId,
-    lifecycle::terminate,
+    lifecycle::{settle, terminate},
+    sandbox::EndReason,
     store::{LAYER_FOLDERS, Phase, SandboxRow},
 };
 use rustix::fs::FlockOperation;
-use std::fs;
+use std::fs::{self, File};
 
 /// Ends it and removes all of it, its result too.
 pub(crate) async fn remove(engine: &Engine, id: &SandboxId) -> Result<()> {
-    let (engine, id) = (engine.clone(), id.clone());
-    engine
-        .clone()
-        .detached(async move {
-            terminate::end(&engine, &id).await?;
-            engine.blocking(move |inner| remove_all(inner, &id).map(drop)).await
-        })
-        .await
+    let (tasks, engine, id) = (engine, engine.clone(), id.clone());
+    let remove = async move {
+        let row = engine.row(&id).await?;
+        match row.phase {
+            // Its result is not wanted, so its agent is not asked for one.
+            Phase::Running => engine.blocking(move |inner| kill_and_remove(inner, &row)).await,
+            Phase::Creating => {
+                terminate::end(&engine, &id).await?;
+                engine.blocking(move |inner| remove_all(inner, &id).map(drop)).await
+            }
+            Phase::Ended => engine.blocking(move |inner| remove_all(inner, &id).map(drop)).await,
+        }
+    };
+    tasks.detached(remove).await
+}
+
+/// Ends one that takes commands and removes all of it. Cut short, it is one whose end was begun, or that is gone.
+fn kill_and_remove(inner: &Inner, row: &SandboxRow) -> Result<()> {
+    let id = &row.info.id;
+    inner.store.begin_end(id, EndReason::Terminated)?;
+    if !settle::kill(inner, row, terminate::TEARDOWN)? {
+        return Err(terminate::still_there(inner, row));
+    }
+    let _lock = lock(inner, id)?;
+    inner.store.discard(&inner.store.sandbox_dir(id))?;
+    inner.store.delete_sandbox(id)
+}
+
+/// Waits for a snapshot that copies from the folder; nothing where there is no folder.
+fn lock(inner: &Inner, id: &SandboxId) -> Result<Option<File>> {
+    match inner.lock_snapshot(id, FlockOperation::LockExclusive) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        lock => lock,
+    }
 }
 
 /// Removes all of one that has ended and says how many bytes that gave back.
@@ -31,12 +58,8 @@ pub(super) fn remove_all(inner: &Inner, id: &SandboxId) -> Result<u64> {
 
 /// Removes the folder of one that has ended and says how many bytes that gave back. Its row stays, so that its result stays known.
 pub(super) fn remove_folder(inner: &Inner, id: &SandboxId) -> Result<u64> {
-    // A snapshot that copies from the folder is waited for.
-    let _lock = match inner.lock_snapshot(id, FlockOperation::LockExclusive) {
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        lock => lock?,
-    };
-    let bytes = inner.store.discard(&inner.store.sandbox_dir(id))?;
+    let _lock = lock(inner, id)?;
+    let bytes = inner.store.discard_measured(&inner.store.sandbox_dir(id))?;
     inner.store.set_folder_gone(id)?;
     Ok(bytes)
 }
@@ -56,7 +79,8 @@ pub(crate) fn free_files(inner: &Inner, row: &SandboxRow) -> Result<u64> {
             // Without any output there is nothing to keep.
             let has_output = fs::read_dir(dir.join("execs")).is_ok_and(|mut execs| execs.next().is_some());
             if has_output {
-                let bytes = LAYER_FOLDERS.iter().map(|name| inner.store.discard(&dir.join(name))).sum();
+                let bytes =
+                    LAYER_FOLDERS.iter().map(|name| inner.store.discard_measured(&dir.join(name))).sum();
                 inner.store.set_files_gone(id)?;
                 return bytes;
             }

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Longest wait for the agent's own end; then it is killed.
 const GRACE: Duration = Duration::from_secs(3);
 /// Longest wait for what was killed.
-const TEARDOWN: Duration = Duration::from_secs(20);
+pub(super) const TEARDOWN: Duration = Duration::from_secs(20);
 /// Longest wait for a creation in another process to notice that its end was asked for.
 const CREATION: Duration = Duration::from_secs(30);
 
@@ -96,7 +96,7 @@ fn finish(inner: &Inner, row: &SandboxRow, grace: Duration) -> Result<SandboxRow
 }
 
 /// Says what does not die.
-fn still_there(inner: &Inner, row: &SandboxRow) -> Error {
+pub(super) fn still_there(inner: &Inner, row: &SandboxRow) -> Error {
     let (store, id) = (inner.store.id(), &row.info.id);
     let members = cgroup::members(store, id.as_str()).unwrap_or_default();
     let agent = row.agent.map(|agent| agent.pid);

@@ -3,14 +3,11 @@
 use crate::{
     engine::{Engine, Inner},
     error::{Error, ErrorKind, Result},
-    lifecycle::settle,
+    lifecycle::{settle, terminate::TEARDOWN},
     sandbox::EndReason,
     store::{Phase, SandboxRow},
 };
-use std::{sync::Arc, time::Duration};
-
-/// Longest wait for what was killed.
-const TEARDOWN: Duration = Duration::from_secs(20);
+use std::sync::Arc;
 
 /// Owns a sandbox that is being made. Dropped before [`Self::keep`], it removes everything of it, row included.
 #[derive(Debug)]
