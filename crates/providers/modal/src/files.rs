@@ -188,12 +188,13 @@ fn info(entry: modal::FileEntry) -> FileInfo {
     }
 }
 
-/// Nanoseconds as far as the number tells them: to a quarter of a millionth of a second in this century.
+/// Nanoseconds as far as the number tells them: to a quarter of a millionth of a second in this century. A number that is no time
+/// becomes the nearest one.
 #[expect(clippy::cast_possible_truncation, reason = "a float turns into the nearest integer in range")]
 fn time(seconds: f64) -> FileTime {
     let whole = seconds.floor();
-    let nanos = ((seconds - whole) * 1e9).round() as i128;
-    FileTime::from_unix_nanos(whole as i128 * 1_000_000_000 + nanos)
+    let nanos = ((seconds - whole) * 1e9).round() as i64;
+    FileTime::from_unix_nanos(i128::from(whole as i64) * 1_000_000_000 + i128::from(nanos))
 }
 
 /// What is not about the path is about the sandbox; one that has ended is not there any more.
@@ -244,6 +245,8 @@ mod tests {
         assert_eq!((info.kind, info.mode), (FileKind::File, 0o644));
         assert_eq!(info.modified_at, FileTime { seconds: 1_700_000_000, nanos: 250_000_000 });
         assert_eq!(time(-0.5), FileTime { seconds: -1, nanos: 500_000_000 });
+        let ends = [1e300, f64::INFINITY, -1e300, f64::NAN].map(|hostile| time(hostile).seconds);
+        assert_eq!(ends, [i64::MAX, i64::MAX, i64::MIN, 0]);
     }
 
     #[test]
