@@ -1,18 +1,27 @@
 //! When a file last changed.
 
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// A time as file systems keep it: whole seconds since 1970, negative before, and nanoseconds after them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+///
+/// As text, and in JSON, it is an ISO 8601 time with nanoseconds, such as `2001-02-03T04:05:06.123456789Z`; one beyond the years 0 to
+/// 9999 is shown as their first or last second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileTime {
     /// Seconds since 1970.
     pub seconds: i64,
     /// Nanoseconds after them, less than a billion.
     pub nanos: u32,
 }
+
+/// The first and the last second of the years 0 to 9999.
+const RANGE: (i64, i64) = (-62_167_219_200, 253_402_300_799);
 
 impl FileTime {
     /// The time of so many nanoseconds since 1970; what is out of range is cut to it.
@@ -26,6 +35,31 @@ impl FileTime {
     /// Nanoseconds since 1970.
     pub fn unix_nanos(self) -> i128 {
         i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos)
+    }
+}
+
+impl fmt::Display for FileTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.seconds.clamp(RANGE.0, RANGE.1);
+        let time = OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| fmt::Error)?;
+        let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
+        let (hour, minute, second) = (time.hour(), time.minute(), time.second());
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:09}Z", self.nanos)
+    }
+}
+
+impl Serialize for FileTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for FileTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time = OffsetDateTime::parse(&text, &Rfc3339)
+            .map_err(|_| D::Error::custom(format_args!("{text:?} is not ISO 8601")))?;
+        Ok(Self::from_unix_nanos(time.unix_timestamp_nanos()))
     }
 }
 
@@ -59,6 +93,17 @@ mod tests {
             let time = FileTime { seconds, nanos };
             assert_eq!(FileTime::from(SystemTime::from(time)), time);
             assert_eq!(FileTime::from_unix_nanos(time.unix_nanos()), time);
+            let json = serde_json::to_string(&time).unwrap();
+            assert_eq!(serde_json::from_str::<FileTime>(&json).unwrap(), time, "{json}");
         }
+    }
+
+    #[test]
+    fn a_time_is_shown_as_text_and_cut_to_the_calendar() {
+        let shown = |seconds, nanos| FileTime { seconds, nanos }.to_string();
+        assert_eq!(shown(981_173_106, 123_456_789), "2001-02-03T04:05:06.123456789Z");
+        assert_eq!(shown(i64::MAX, 5), "9999-12-31T23:59:59.000000005Z");
+        assert_eq!(shown(i64::MIN, 0), "0000-01-01T00:00:00.000000000Z");
+        assert!(serde_json::from_str::<FileTime>("\"soon\"").is_err());
     }
 }
