@@ -38,7 +38,7 @@ fn not_alive(inner: &Inner, row: &SandboxRow) -> Result<Option<&'static str>> {
         Some("its end was begun and is not over")
     } else if creating && row.creator.is_gone() {
         Some("the process that was creating it is gone")
-    } else if !creating && !store::is_locked(&inner.store.sandbox_dir(&row.info.id))? {
+    } else if !creating && !inner.store.is_locked(&row.info.id)? {
         Some("it runs no more, and nobody has recorded its end")
     } else if row.owner.as_ref().is_some_and(store::Process::is_gone) {
         Some("the process that it belongs to is gone")

@@ -50,7 +50,7 @@ fn unrecorded_end(inner: &Inner, row: &SandboxRow) -> Result<Option<EndReason>> 
         Phase::Ended => Ok(None),
         Phase::Creating if row.creator.is_gone() => Ok(Some(row.ending.unwrap_or(EndReason::Failed))),
         Phase::Creating => Ok(None),
-        Phase::Running if store::is_locked(&inner.store.sandbox_dir(&row.info.id))? => {
+        Phase::Running if inner.store.is_locked(&row.info.id)? => {
             thaw_if_left(inner, row)?;
             Ok(None)
         }

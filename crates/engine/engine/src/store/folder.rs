@@ -12,7 +12,7 @@ use rustix::{
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
@@ -88,19 +88,20 @@ fn listen(folder: &Path) -> std::io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Whether somebody holds the folder's lock: its creator, then its agent. A folder that is missing is held by nobody.
-pub(crate) fn is_locked(folder: &Path) -> Result<bool> {
-    let path = folder.join("lock");
+/// Whether somebody holds the lock of a folder, which lies in `parent`: its creator, then its agent. A folder that is missing is held by
+/// nobody.
+pub(super) fn is_locked(parent: impl AsFd, folder: &str) -> Result<bool> {
+    let path = format!("{folder}/lock");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = match rustix::fs::open(&path, flags, Mode::empty()) {
+    let file = match rustix::fs::openat(parent, &path, flags, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(false),
-        file => file.map_err(|e| Error::io(format!("cannot open {}", path.display()), e))?,
+        file => file.map_err(|e| Error::io(format!("cannot open {path}"), e))?,
     };
     // Shared, so that two that ask at the same moment do not see each other. Released when `file` closes.
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(false),
         Err(Errno::WOULDBLOCK) => Ok(true),
-        Err(e) => Err(Error::io(format!("cannot test the lock {}", path.display()), e)),
+        Err(e) => Err(Error::io(format!("cannot test the lock {path}"), e)),
     }
 }
 
@@ -112,14 +113,16 @@ mod tests {
     fn the_lock_says_whether_it_lives() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sb");
-        assert!(!is_locked(&path).unwrap());
+        let parent = fs::File::open(dir.path()).unwrap();
+        let is_locked = || is_locked(&parent, "sb").unwrap();
+        assert!(!is_locked());
         let folder = Folder::make(&path, true).unwrap();
-        assert!(is_locked(&path).unwrap());
+        assert!(is_locked());
         let copy = folder.lock.try_clone().unwrap();
         drop(folder);
-        assert!(is_locked(&path).unwrap(), "a copy of the descriptor did not keep the lock");
+        assert!(is_locked(), "a copy of the descriptor did not keep the lock");
         drop(copy);
-        assert!(!is_locked(&path).unwrap());
+        assert!(!is_locked());
     }
 
     #[test]

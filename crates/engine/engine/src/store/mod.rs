@@ -12,7 +12,7 @@ mod schema;
 mod trash;
 mod volumes;
 
-pub(crate) use folder::{Folder, LAYER_FOLDERS, is_locked};
+pub(crate) use folder::{Folder, LAYER_FOLDERS};
 pub(crate) use images::{ImageContent, ImageRow};
 pub(crate) use process::{Process, describe_process, start_time};
 pub(crate) use sandboxes::{Agent, Phase, SandboxRow};
@@ -27,7 +27,10 @@ use rustix::{fs::FlockOperation, io::Errno};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
@@ -46,6 +49,8 @@ const LOG_PAGES: u32 = 128;
 pub(crate) struct Store {
     dir: PathBuf,
     id: String,
+    /// The folder of the sandboxes' folders.
+    sandboxes: OwnedFd,
     db: Mutex<Connection>,
 }
 
@@ -62,7 +67,9 @@ impl Store {
         }
         let id = store_id(&dir.join("id"))?;
         let db = open_database(&dir.join("store.db"))?;
-        Ok(Self { dir, id, db: Mutex::new(db) })
+        let sandboxes = File::open(dir.join("sandboxes"))
+            .map_err(|e| Error::io(format!("cannot open the sandboxes of {}", dir.display()), e))?;
+        Ok(Self { dir, id, sandboxes: sandboxes.into(), db: Mutex::new(db) })
     }
 
     /// The store's id.
@@ -83,6 +90,11 @@ impl Store {
     /// Folder of a sandbox, whether it exists or not.
     pub(crate) fn sandbox_dir(&self, id: &SandboxId) -> PathBuf {
         self.dir.join("sandboxes").join(id.as_str())
+    }
+
+    /// Whether the creator or the agent of a sandbox lives: it holds a lock. By a descriptor, because a list asks it of each of them.
+    pub(crate) fn is_locked(&self, id: &SandboxId) -> Result<bool> {
+        folder::is_locked(&self.sandboxes, id.as_str())
     }
 
     /// Names of the sandboxes that have a folder.

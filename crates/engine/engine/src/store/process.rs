@@ -1,7 +1,7 @@
 //! Which process made or owns something, so that another can tell whether it still lives.
 
 use crate::error::{Error, Result};
-use std::{fs, io};
+use std::{fs, io, sync::OnceLock};
 
 /// A process, named so that a reused pid is not taken for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,10 +80,15 @@ fn parse_start_time(stat: &str) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
+/// The same for the whole life of this process.
 fn boot_id() -> Result<String> {
+    static KNOWN: OnceLock<String> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(known.clone());
+    }
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map_err(|e| Error::io("cannot read the boot id", e))?;
-    Ok(text.trim().to_owned())
+    Ok(KNOWN.get_or_init(|| text.trim().to_owned()).clone())
 }
 
 fn pid_namespace() -> Result<u64> {

@@ -8,18 +8,81 @@ use crate::{
 };
 use rusqlite::Row;
 
+/// The columns that a row is read from, in their order.
+pub(super) const COLUMNS: [&str; 30] = [
+    "id",
+    "state",
+    "image",
+    "image_name",
+    "created_ns",
+    "expires_ns",
+    "command",
+    "memory_bytes",
+    "milli_cpus",
+    "pids",
+    "name",
+    "scope",
+    "tags",
+    "note",
+    "lifetime_ms",
+    "idle_ms",
+    "creator",
+    "owner",
+    "agent_pid",
+    "agent_start",
+    "doomed",
+    "frozen",
+    "folder",
+    "end_reason",
+    "end_code",
+    "ended_ns",
+    "volumes",
+    "birth",
+    "files",
+    "keep_files",
+];
+
+/// The place of a column, known when this is compiled: to look it up by name for each of a thousand rows takes longer than to read them.
+macro_rules! column {
+    ($name:literal) => {
+        const { position($name) }
+    };
+}
+
+const fn position(name: &str) -> usize {
+    let mut at = 0;
+    while !same(COLUMNS[at].as_bytes(), name.as_bytes()) {
+        at += 1;
+    }
+    at
+}
+
+const fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
 pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<SandboxRow> {
     Ok(SandboxRow {
         info: read_info(row)?,
         phase: read_phase(row)?,
         ending: read_ending(row)?,
-        creator: read_process(row, "creator")?.ok_or(rusqlite::Error::InvalidQuery)?,
-        owner: read_process(row, "owner")?,
+        creator: read_process(row, column!("creator"))?.ok_or(rusqlite::Error::InvalidQuery)?,
+        owner: read_process(row, column!("owner"))?,
         agent: read_agent(row)?,
-        frozen: row.get("frozen")?,
-        folder: row.get("folder")?,
-        files: row.get("files")?,
-        keep_files: row.get("keep_files")?,
+        frozen: row.get(column!("frozen"))?,
+        folder: row.get(column!("folder"))?,
+        files: row.get(column!("files"))?,
+        keep_files: row.get(column!("keep_files"))?,
     })
 }
 
@@ -27,37 +90,37 @@ fn read_info(row: &Row<'_>) -> rusqlite::Result<SandboxInfo> {
     let id = |text: String| SandboxId::parse(&text).map_err(|_| rusqlite::Error::InvalidQuery);
     let image = |text: String| ImageId::parse(&text).map_err(|_| rusqlite::Error::InvalidQuery);
     Ok(SandboxInfo {
-        id: id(row.get("id")?)?,
+        id: id(row.get(column!("id"))?)?,
         state: read_state(row)?,
-        image: image(row.get("image")?)?,
-        image_name: row.get("image_name")?,
-        created_at: clock::from_ns(row.get("created_ns")?),
-        expires_at: row.get::<_, Option<i64>>("expires_ns")?.map(clock::from_ns),
-        command: from_json(&row.get::<_, String>("command")?)?,
+        image: image(row.get(column!("image"))?)?,
+        image_name: row.get(column!("image_name"))?,
+        created_at: clock::from_ns(row.get(column!("created_ns"))?),
+        expires_at: row.get::<_, Option<i64>>(column!("expires_ns"))?.map(clock::from_ns),
+        command: from_json(&row.get::<_, String>(column!("command"))?)?,
         limits: Limits {
-            memory_bytes: unsigned(row.get("memory_bytes")?),
-            milli_cpus: unsigned(row.get("milli_cpus")?),
-            pids: unsigned(row.get("pids")?),
+            memory_bytes: unsigned(row.get(column!("memory_bytes"))?),
+            milli_cpus: unsigned(row.get(column!("milli_cpus"))?),
+            pids: unsigned(row.get(column!("pids"))?),
         },
-        volumes: from_json(&row.get::<_, String>("volumes")?)?,
-        name: row.get("name")?,
-        scope: row.get("scope")?,
-        tags: from_json(&row.get::<_, String>("tags")?)?,
-        owned: row.get::<_, Option<String>>("owner")?.is_some(),
-        note: row.get("note")?,
-        lifetime: clock::from_ms(row.get("lifetime_ms")?),
-        idle_timeout: row.get::<_, Option<i64>>("idle_ms")?.map(clock::from_ms),
-        birth: row.get("birth")?,
+        volumes: from_json(&row.get::<_, String>(column!("volumes"))?)?,
+        name: row.get(column!("name"))?,
+        scope: row.get(column!("scope"))?,
+        tags: from_json(&row.get::<_, String>(column!("tags"))?)?,
+        owned: row.get::<_, Option<String>>(column!("owner"))?.is_some(),
+        note: row.get(column!("note"))?,
+        lifetime: clock::from_ms(row.get(column!("lifetime_ms"))?),
+        idle_timeout: row.get::<_, Option<i64>>(column!("idle_ms"))?.map(clock::from_ms),
+        birth: row.get(column!("birth"))?,
     })
 }
 
 fn read_state(row: &Row<'_>) -> rusqlite::Result<SandboxState> {
-    Ok(match row.get::<_, i64>("state")? {
+    Ok(match row.get::<_, i64>(column!("state"))? {
         2 => SandboxState::Ended(SandboxEnd {
-            reason: decode_reason(row.get("end_reason")?, row.get("end_code")?),
-            at: clock::from_ns(row.get("ended_ns")?),
+            reason: decode_reason(row.get(column!("end_reason"))?, row.get(column!("end_code"))?),
+            at: clock::from_ns(row.get(column!("ended_ns"))?),
         }),
-        _ if row.get("doomed")? => SandboxState::Ending,
+        _ if row.get(column!("doomed"))? => SandboxState::Ending,
         0 => SandboxState::Creating,
         _ => SandboxState::Running,
     })
@@ -65,28 +128,29 @@ fn read_state(row: &Row<'_>) -> rusqlite::Result<SandboxState> {
 
 /// Why one is being ended; rows of older versions do not say.
 fn read_ending(row: &Row<'_>) -> rusqlite::Result<Option<EndReason>> {
-    if !row.get::<_, bool>("doomed")? {
+    if !row.get::<_, bool>(column!("doomed"))? {
         return Ok(None);
     }
-    let reason: Option<i64> = row.get("end_reason")?;
+    let reason: Option<i64> = row.get(column!("end_reason"))?;
     Ok(Some(reason.map_or(EndReason::Terminated, |reason| decode_reason(reason, 0))))
 }
 
 fn read_phase(row: &Row<'_>) -> rusqlite::Result<Phase> {
-    Ok(match row.get::<_, i64>("state")? {
+    Ok(match row.get::<_, i64>(column!("state"))? {
         0 => Phase::Creating,
         1 => Phase::Running,
         _ => Phase::Ended,
     })
 }
 
-fn read_process(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Process>> {
+fn read_process(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Process>> {
     let text: Option<String> = row.get(column)?;
     text.map(|text| Process::parse(&text).ok_or(rusqlite::Error::InvalidQuery)).transpose()
 }
 
 fn read_agent(row: &Row<'_>) -> rusqlite::Result<Option<Agent>> {
-    let (pid, start) = (row.get::<_, Option<u32>>("agent_pid")?, unsigned(row.get("agent_start")?));
+    let (pid, start) =
+        (row.get::<_, Option<u32>>(column!("agent_pid"))?, unsigned(row.get(column!("agent_start"))?));
     Ok(pid.zip(start).map(|(pid, start)| Agent { pid, start }))
 }
 

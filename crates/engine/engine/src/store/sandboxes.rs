@@ -2,7 +2,7 @@
 
 use super::{
     Process, Store,
-    rows::{encode_reason, json, read_row, signed},
+    rows::{COLUMNS, encode_reason, json, read_row, signed},
 };
 use crate::{
     clock,
@@ -49,9 +49,6 @@ pub(crate) struct SandboxRow {
     pub(crate) keep_files: bool,
 }
 
-const COLUMNS: &str = "id, state, image, image_name, created_ns, expires_ns, command, memory_bytes, milli_cpus, pids, name, scope, \
-    tags, note, lifetime_ms, idle_ms, creator, owner, agent_pid, agent_start, doomed, frozen, folder, end_reason, end_code, ended_ns, volumes, birth, files, keep_files";
-
 impl Store {
     /// Adds a row in phase creating and gives it its time of creation, which no other row has. `AlreadyExists` for a known id or a
     /// name that a living sandbox has, `NotFound` when the image or a volume has gone meanwhile.
@@ -76,7 +73,7 @@ impl Store {
 
     /// The row of an id; `NotFound` when there is none.
     pub(crate) fn sandbox_row(&self, id: &SandboxId) -> Result<SandboxRow> {
-        let sql = format!("SELECT {COLUMNS} FROM sandboxes WHERE id = ?1");
+        let sql = select("WHERE id = ?1");
         let row = self.read(|db| db.prepare_cached(&sql)?.query_row([id.as_str()], read_row).optional())?;
         row.ok_or_else(|| Error::not_found(format!("no sandbox {id}")))
     }
@@ -114,7 +111,7 @@ impl Store {
     }
 
     fn select(&self, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Result<Vec<SandboxRow>> {
-        let sql = format!("SELECT {COLUMNS} FROM sandboxes {clause}");
+        let sql = select(clause);
         self.read(|db| db.prepare_cached(&sql)?.query_map(params, read_row)?.collect())
     }
 
@@ -238,6 +235,10 @@ impl Store {
     fn change(&self, sql: &str, params: impl rusqlite::Params) -> Result<bool> {
         self.write(|db| db.prepare_cached(sql)?.execute(params).map(|changed| changed == 1))
     }
+}
+
+fn select(clause: &str) -> String {
+    format!("SELECT {} FROM sandboxes {clause}", COLUMNS.join(", "))
 }
 
 fn insert(db: &Connection, row: &SandboxRow, created: i64) -> rusqlite::Result<()> {
