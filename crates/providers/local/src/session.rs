@@ -185,8 +185,11 @@ impl LocalReader {
 
     /// Asks, at the end of the stream, whether something of it was dropped.
     async fn note_drop(&mut self) -> Result<()> {
-        let state = self.engine.exec_state(&self.sandbox, &self.exec).await;
-        let state = state.map_err(Attempt("read output").on(Subject::Exec))?;
+        let state = match self.engine.exec_state(&self.sandbox, &self.exec).await {
+            // The sandbox was removed meanwhile, and with it what is known of the command.
+            Err(error) if error.kind() == engine::ErrorKind::NotFound => return Ok(()),
+            state => state.map_err(Attempt("read output").on(Subject::Exec))?,
+        };
         self.dropped = state.dropped(engine_stream(self.stream)).map(|(bytes, reason)| Dropped {
             from: self.offset,
             bytes,

@@ -420,3 +420,18 @@ async fn g8_input_that_comes_too_late_is_not_kept() {
     assert!(std::fs::read(path).unwrap().iter().all(|byte| *byte == 0), "input is left on the disk");
     store.close().await;
 }
+
+#[tokio::test]
+async fn a_reader_in_a_sandbox_that_is_removed_comes_to_its_end() {
+    let Some(store) = Store::open().await else { return };
+    let id = store.sandbox().await.id;
+    let exec = store.engine.exec(&id, command(&["sh", "-c", "echo said; sleep 600"])).await.unwrap();
+    let mut reader = store.engine.output(&id, &exec, OutputStream::Stdout, 0).await.unwrap();
+    assert_eq!(reader.next().await.unwrap().unwrap(), "said\n");
+    let reading = tokio::spawn(async move { reader.next().await.unwrap() });
+    store.again().await.remove(&id).await.unwrap();
+    assert!(reading.await.unwrap().is_none());
+    let error = store.engine.exec_wait(&id, &exec).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    store.close().await;
+}
