@@ -275,7 +275,9 @@ async fn a_front_killed_while_it_changes_volumes_leaves_whole_ones() {
         front.hear();
         tokio::time::sleep(Duration::from_millis(3 + 3 * round)).await;
         front.kill();
-        let known = store.again().await.volumes(None).await.unwrap();
+        let next = store.again().await;
+        next.gc(GcSpec::default()).await.unwrap();
+        let known = next.volumes(None).await.unwrap();
         let ids: Vec<_> = known.iter().map(|volume| volume.id.to_string()).collect();
         let folders = names(&store.path().join("volumes"));
         assert!(folders.iter().all(|folder| ids.contains(folder)), "{folders:?} of {ids:?}");
