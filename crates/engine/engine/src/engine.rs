@@ -268,8 +268,8 @@ impl Engine {
         .await
     }
 
-    /// Ends a sandbox that one's own call has created or adopted, as `info` describes it, unless another call has adopted it since. Goes on when the future
-    /// is dropped.
+    /// Ends a sandbox that one's own call has created or adopted, as `info` describes it, unless another call has adopted it since. Goes
+    /// on when the future is dropped.
     ///
     /// # Errors
     /// `Unavailable` when something in it does not die.

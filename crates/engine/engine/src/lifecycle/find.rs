@@ -91,7 +91,8 @@ impl Inner {
         Ok(())
     }
 
-    /// A row as it is now, for who asks about many: what hinders the end of one is that one's state and nobody's error. `None` where a creation that failed has taken it back since it was read.
+    /// A row as it is now, for who asks about many: what hinders the end of one is that one's state and nobody's error. `None` where
+    /// a creation that failed has taken it back since it was read.
     pub(crate) fn settled(&self, row: SandboxRow, patience: Duration) -> Option<SandboxRow> {
         let id = row.info.id.clone();
         match settle(self, row, patience) {
